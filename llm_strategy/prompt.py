@@ -1,0 +1,243 @@
+"""From a signature and arguments to a request: plain text as a person would write it."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from llm_strategy.canonical import FrozenJSON
+from llm_strategy.errors import PromptError
+from llm_strategy.rendering import field_names, type_text, value_text
+from llm_strategy.schema import Output, argument_check
+from llm_strategy.signature import Parameter, Signature, description_in
+from llm_strategy.values import Message, Request
+
+SYSTEM = Message(
+    "system",
+    "You implement Python functions that have no body. You are given the signature, the documentation and the "
+    "arguments of one call. Work out what the call returns and reply with one JSON object whose property "
+    '"return_value" holds it. Reply with that JSON object only.',
+)
+
+
+class Block(NamedTuple):
+    """Lines of a prompt and what they say, in words that an error can use: "the docstring"."""
+
+    subject: str
+    text: str
+    end: str = "\n\n"
+
+
+class Rendered(NamedTuple):
+    """A request, and the blocks that its last message is made of."""
+
+    request: Request
+    blocks: Sequence[Block]
+
+
+class Prompt:
+    """The prompt of one function: what stays the same is written once."""
+
+    def __init__(self, signature: Signature) -> None:
+        self.signature = signature
+        self._heads: dict[type, tuple[Block, ...]] = {}
+
+    @cached_property
+    def output(self) -> Output:
+        return Output(self.signature.returns, self.signature.name)
+
+    @cached_property
+    def _checks(self) -> list[tuple[Parameter, Callable[[Any], str | None]]]:
+        return [(parameter, argument_check(parameter.annotation)) for parameter in self.signature.parameters]
+
+    def check(self, arguments: Mapping[str, Any]) -> None:
+        """Refuse arguments of wrong types with a TypeError, before any model is asked."""
+        for parameter, problem_with in self._checks:
+            value = arguments[parameter.name]
+            values: Iterable[Any] = (value,)
+            if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+                values = value
+            elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                values = value.values()
+            for item in values:
+                problem = problem_with(item)
+                if problem is not None:
+                    raise TypeError(
+                        f"{self.signature.name}() argument {parameter.name!r} must be "
+                        f"{type_text(parameter.annotation)}, not {type_text(type(item))}: {problem}"
+                    )
+
+    def render(
+        self,
+        arguments: Mapping[str, Any],
+        owner: Any,
+        model: str | None,
+        settings: FrozenJSON,
+        before: tuple[Message, ...] = (),
+    ) -> Rendered:
+        """The request for one call. `owner` is the instance or class that a member is called on.
+
+        Raises TypeError for arguments of wrong types, PromptError for those without a stable form.
+        """
+        self.check(arguments)
+        volatile: dict[str, str] = {}
+        blocks = [*self._head(owner), *self._arguments(arguments, owner, volatile), self._foot]
+        text = "".join([text for block in blocks for text in block[1:]]).rstrip("\n")
+        # A conversation that has its own instructions keeps them.
+        opening = before if before and before[0].role == "system" else (SYSTEM, *before)
+        messages = (*opening, Message("user", text))
+        request = Request(model, messages, self.output.schema, (), settings, volatile)
+        return Rendered(request, blocks)
+
+    def _head(self, owner: Any) -> tuple[Block, ...]:
+        """Signature, docstring and types; the same for all instances of a class."""
+        kind = owner if isinstance(owner, type) else type(owner)
+        head = self._heads.get(kind)
+        if head is None:
+            head = self._heads[kind] = tuple(self._write_head(kind if self.signature.binding == "instance" else None))
+        return head
+
+    def _write_head(self, owner: type | None) -> Iterator[Block]:
+        yield Block("the signature", self._definition())
+        yield Block("the docstring", self.signature.docstring.strip("\n"))
+        described = [parameter for parameter in self.signature.parameters if parameter.description]
+        if described:
+            yield Block("the parameters", "Parameters:")
+            yield from _paragraph(
+                Block(f"the description of the parameter {parameter.name!r}", _line(parameter)) for parameter in described
+            )
+        annotations = [parameter.annotation for parameter in self.signature.parameters]
+        kinds = list(structured_types([*([owner] if owner else []), *annotations]))
+        if kinds:
+            yield Block("the types", "Types:")
+            for kind in kinds:
+                yield from _paragraph(type_blocks(kind))
+
+    def _definition(self) -> str:
+        signature = self.signature
+        parameters = [signature.bound_name] if signature.bound_name else []
+        plain = inspect.Parameter
+        for at, parameter in enumerate(signature.parameters):
+            stars = {plain.VAR_POSITIONAL: "*", plain.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+            before = [p.kind for p in signature.parameters[:at]]
+            keyword_only = plain.KEYWORD_ONLY
+            if parameter.kind is keyword_only and not {keyword_only, plain.VAR_POSITIONAL} & set(before):
+                parameters.append("*")
+            parameters.append(f"{stars}{parameter.name}: {type_text(parameter.annotation)}")
+        keyword = "async def" if signature.asynchronous else "def"
+        return f"{keyword} {signature.name}({', '.join(parameters)}) -> {type_text(signature.returns)}"
+
+    def _arguments(self, arguments: Mapping[str, Any], owner: Any, volatile: dict[str, str]) -> Iterator[Block]:
+        bound = self.signature.binding == "instance"
+        if not bound and not arguments:
+            return
+        yield Block("the arguments", "Arguments:")
+        texts = []
+        if bound:
+            name = self.signature.bound_name or "self"
+            fields = {field: getattr(owner, field) for field in field_names(type(owner)) if hasattr(owner, field)}
+            texts.append(Block(f"the fields of {name}", self._argument(name, fields)))
+        for parameter in self.signature.parameters:
+            text = self._argument(parameter.name, arguments[parameter.name])
+            if parameter.volatile:
+                placeholder = f"{parameter.name} = <volatile>"
+                volatile[placeholder], text = text, placeholder
+            texts.append(Block(f"the argument {parameter.name!r}", text))
+        yield from _paragraph(texts)
+
+    def _argument(self, name: str, value: Any) -> str:
+        try:
+            return f"{name} = {value_text(value, name)}"
+        except PromptError as error:
+            raise PromptError(f"{self.signature.name}(): {error}") from None
+
+    @cached_property
+    def _foot(self) -> Block:
+        return schema_block(self.output)
+
+
+def schema_block(output: Output) -> Block:
+    """What a reply has to look like."""
+    schema = value_text(dict(output.schema), "return_value")
+    return Block("the schema of the result", f"Reply with a JSON object that fits this JSON schema:\n\n{schema}")
+
+
+def _paragraph(blocks: Iterable[Block]) -> Iterator[Block]:
+    """Blocks that stand on adjoining lines."""
+    lines = list(blocks)
+    yield from (block._replace(end="\n") for block in lines[:-1])
+    yield from lines[-1:]
+
+
+def _line(parameter: Parameter) -> str:
+    return f"{parameter.name}: {_one_line(parameter.description or '')}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def structured_types(annotations: Iterable[Any]) -> Iterator[type]:
+    """The classes with fields, and the enumerations, that annotations speak of, each once, outermost first."""
+    seen: set[type] = set()
+    queue = list(annotations)
+    while queue:
+        annotation = queue.pop(0)
+        queue.extend(arg for arg in typing.get_args(annotation) if not isinstance(arg, str | int | bytes | enum.Enum))
+        kind = typing.get_origin(annotation) or annotation
+        if isinstance(kind, type) and kind not in seen and _is_structured(kind):
+            seen.add(kind)
+            yield kind
+            queue.extend(hint for _, hint, _ in _fields(kind))
+
+
+def _is_structured(kind: type) -> bool:
+    if dataclasses.is_dataclass(kind) or issubclass(kind, enum.Enum) or hasattr(kind, "__attrs_attrs__"):
+        return True
+    if issubclass(kind, BaseModel):
+        return kind is not BaseModel
+    return typing.is_typeddict(kind) or (issubclass(kind, tuple) and hasattr(kind, "_fields"))
+
+
+def _fields(kind: type) -> Iterator[tuple[str, Any, str | None]]:
+    """Name, annotation and description of each field of a class."""
+    if issubclass(kind, BaseModel):
+        for name, field in kind.model_fields.items():
+            yield name, field.annotation, field.description
+        return
+    if issubclass(kind, enum.Enum):
+        return
+    try:
+        hints = typing.get_type_hints(kind, include_extras=True)
+    except (NameError, TypeError):
+        # A name that exists only for type checkers, or inside a function: the text says as much as the type.
+        hints = dict(getattr(kind, "__annotations__", {}))
+    metadata = {field.name: field.metadata for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else {}
+    defaults = getattr(kind, "__dataclass_fields__", {})
+    for name in hints if typing.is_typeddict(kind) or issubclass(kind, tuple) else field_names(kind):
+        hint = hints.get(name, Any)
+        default = getattr(defaults.get(name), "default", None)
+        description = description_in([*getattr(hint, "__metadata__", ()), default])
+        yield name, hint, description or metadata.get(name, {}).get("description")
+
+
+def type_blocks(kind: type) -> Iterator[Block]:
+    """A class with fields as a few lines: its name, what it is, each field with its type and description."""
+    name = type_text(kind)
+    documentation = kind.__dict__.get("__doc__") or ""
+    # dataclasses write a docstring of their own, which is the signature once more.
+    summary = "" if documentation.startswith(f"{kind.__name__}(") else documentation.strip().partition("\n\n")[0]
+    comment = f"  # {_one_line(summary)}" if summary else ""
+    yield Block(f"the type {name}", f"{name}:{comment}")
+    if issubclass(kind, enum.Enum):
+        yield Block(f"the type {name}", f"  one of {', '.join(repr(member.value) for member in kind)}")
+    for field, annotation, description in _fields(kind):
+        comment = f"  # {_one_line(description)}" if description else ""
+        yield Block(f"the field {name}.{field}", f"  {field}: {type_text(annotation)}{comment}")

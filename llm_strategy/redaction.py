@@ -1,0 +1,152 @@
+"""The one place that decides what must not be written down, and what stands in its place.
+
+Two kinds of rules. Those by shape (`placeholders`) give the same result on every machine, so they
+act before a request is hashed. Those that know this machine's credentials (`scrub`, `find_known`)
+act on what is written, reported or raised, and never on a key.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+
+class Rule(NamedTuple):
+    """A pattern, and a string that stands in every text that it matches.
+
+    Looking for a fixed string costs a hundredth of matching a pattern, and nearly no prompt holds one.
+    """
+
+    anchor: str
+    pattern: re.Pattern[str]
+    replacement: str
+
+
+def _rule(anchor: str, pattern: str, replacement: str) -> Rule:
+    return Rule(anchor, re.compile(pattern), replacement)
+
+
+_PRIVATE_KEY = _rule(
+    "PRIVATE KEY-----",
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----",
+    "<private-key>",
+)
+SECRETS: tuple[Rule, ...] = (
+    _rule("sk-ant-", r"sk-ant-[\w-]{16,}", "<anthropic-key>"),
+    _rule("sk-", r"(?<![\w-])sk-(?:proj-|svcacct-|admin-|None-|or-v1-)?[A-Za-z0-9_-]{20,}", "<openai-key>"),
+    _rule("AIza", r"\bAIza[\w-]{35}", "<google-key>"),
+    _rule("ya29.", r"\bya29\.[\w-]{20,}", "<google-token>"),
+    _rule("IA", r"\bA(?:KIA|SIA)[A-Z0-9]{16}\b", "<aws-key-id>"),
+    _rule("ABSK", r"\bABSK[A-Za-z0-9+/]{60,}={0,2}", "<bedrock-key>"),
+    _rule("hf_", r"\bhf_[A-Za-z0-9]{30,}", "<huggingface-token>"),
+    _rule("gsk_", r"\bgsk_[A-Za-z0-9]{40,}", "<groq-key>"),
+    _rule("xai-", r"\bxai-[A-Za-z0-9]{60,}", "<xai-key>"),
+    _rule("pplx-", r"\bpplx-[A-Za-z0-9]{40,}", "<perplexity-key>"),
+    *(_rule(f"gh{kind}_", rf"\bgh{kind}_[A-Za-z0-9]{{36,}}", "<github-token>") for kind in "pousr"),
+    _rule("github_pat_", r"\bgithub_pat_\w{40,}", "<github-token>"),
+    _rule("xox", r"\bxox[abeoprs]-[\w-]{10,}", "<slack-token>"),
+    _rule("eyJ", r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}", "<jwt>"),
+    _rule(
+        "://",
+        r"(?<=[?&])((?:X-Amz|x-amz)-(?:Signature|Credential|Security-Token)|(?:X-Goog-)?[sS]ig(?:nature)?)"
+        r"=[^&\s\"'<>]{8,}",
+        r"\1=<signature>",
+    ),
+    _rule("://", r"(?<=://)[^\s/:@\"'<>]+:[^\s/@\"'<>]{3,}(?=@)", "<credentials>"),
+    _rule("earer ", r"\b([Bb]earer) [A-Za-z0-9._~+/-]{20,}=*", r"\1 <token>"),
+)
+
+# In a prompt paths stand inside JSON as a rule, where a backslash is doubled.
+_SLASH = r"(?:/|\\\\?)"
+_NAME = r"[^/\\\s\"'<>|:*?]+"
+_WINDOWS = rf"\b[A-Za-z]:{_SLASH}Users{_SLASH}{_NAME}"
+PATHS: tuple[Rule, ...] = (
+    _rule("pytest-of-", rf"{_SLASH}pytest-of-{_NAME}{_SLASH}pytest-(?:\d+|current)", "/pytest"),
+    _rule("/var/folders/", rf"(?:/private)?/var/folders/{_NAME}/{_NAME}/T(?![\w-])", "<tmp>"),
+    _rule("AppData", rf"{_WINDOWS}{_SLASH}AppData{_SLASH}Local{_SLASH}Temp", "<tmp>"),
+    _rule("/tmp/", r"(?<![\w./-])/tmp(?=/)", "<tmp>"),
+    # What `tempfile` makes: "tmp" and eight characters at random.
+    _rule("<tmp>", r"(?<=<tmp>[/\\])tmp[a-z0-9_]{8}(?![\w-])", "<random>"),
+    _rule("/home/", rf"(?<![\w.-])/home/{_NAME}", "<home>"),
+    _rule("Users", rf"(?<![\w.-])/Users/{_NAME}|{_WINDOWS}", "<home>"),
+    _rule("/root/", r"(?<![\w./-])/root(?=/)", "<home>"),
+)
+
+
+def _rules(home: str, temporary: str) -> tuple[Rule, ...]:
+    """All rules, this machine's own folders included: they may lie at unusual places."""
+    folders = [(temporary, "<tmp>"), (home, "<home>")]
+    own = tuple(
+        Rule(path, re.compile(rf"(?<![\w./-]){re.escape(path)}(?![\w-])"), name)
+        for path, name in folders
+        if len(path) > 3 and os.path.isabs(path)
+    )
+    return (*SECRETS, *own, *PATHS)
+
+
+def _apply(rules: tuple[Rule, ...], text: str) -> str:
+    for rule in rules:
+        if rule.anchor in text:
+            text = rule.pattern.sub(rule.replacement, text)
+    return text
+
+
+_LONGEST_CACHED = 4096
+
+
+@lru_cache(maxsize=8)
+def _paragraphs(home: str, temporary: str) -> Callable[[str], str]:
+    """Apply all rules to a paragraph, remembering: most of a prompt is the same from call to call."""
+    rules = _rules(home, temporary)
+    remembered = lru_cache(maxsize=4096)(lambda text: _apply(rules, text))
+    return lambda text: remembered(text) if len(text) < _LONGEST_CACHED else _apply(rules, text)
+
+
+def placeholders(text: str) -> str:
+    """The text with secrets of a known shape and home and temporary folders as fixed placeholders."""
+    # No rule reaches over a blank line but the one for private keys.
+    text = _apply((_PRIVATE_KEY,), text)
+    change = _paragraphs(os.path.expanduser("~"), tempfile.gettempdir())
+    return "\n\n".join(map(change, text.split("\n\n")))
+
+
+_CREDENTIAL = re.compile(r"KEY|TOKEN|SECRET|PASSW(?:OR)?D|CREDENTIAL|PRIVATE|AUTH", re.IGNORECASE)
+_SHORTEST = 12
+"""Shorter values of credential-named variables ("true", "1") stand in ordinary text as well."""
+
+
+def known_secrets() -> Iterator[tuple[str, str]]:
+    """Name and value of every credential in the environment, in each form in which it could be written."""
+    for name, value in os.environ.items():
+        if len(value) >= _SHORTEST and _CREDENTIAL.search(name) and not os.path.exists(value):
+            encoded = base64.b64encode(value.encode("utf-8", "surrogateescape")).decode("ascii")
+            yield from ((name, form) for form in {value, quote(value, safe=""), encoded, encoded.rstrip("=")})
+
+
+def find_known(text: str) -> str | None:
+    """The name of the environment variable whose value stands in the text, if one does."""
+    return next((name for name, value in known_secrets() if value in text), None)
+
+
+def scrub(text: str) -> str:
+    """The text fit to be written, reported or raised."""
+    for name, value in known_secrets():
+        text = text.replace(value, f"<{name}>")
+    return placeholders(text)
+
+
+def each_text(value: Any, change: Callable[[str], str]) -> Any:
+    """A JSON value with `change` applied to every string in it, keys apart."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: each_text(item, change) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [each_text(item, change) for item in value]
+    return value

@@ -1,0 +1,171 @@
+"""Python values and types as the text of a prompt: JSON laid out for people, types without modules."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from json.encoder import encode_basestring, encode_basestring_ascii
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from llm_strategy.errors import PromptError
+
+WIDTH = 100
+"""A value that fits into as many characters stands on one line."""
+
+
+def value_text(value: Any, name: str) -> str:
+    """A value as JSON text: on one line where it fits, else one child per line.
+
+    Sets are sorted. Raises PromptError, which names the argument `name`, for a value without a
+    stable form: its text would differ from run to run.
+    """
+    try:
+        return _text(value, "")
+    except RecursionError:
+        raise PromptError(f"the argument {name!r} contains itself, so it cannot be written into a prompt") from None
+    except _Unstable as unstable:
+        kind = unstable.args[0]
+        raise PromptError(
+            f"the argument {name!r} holds a value of type {type_text(kind)}, which has no stable form as JSON: pass "
+            "plain data, a dataclass or a pydantic model, or leave it out of the class's fields"
+        ) from None
+
+
+class _Unstable(Exception):
+    """A value of this type would be shown by its address or not at all."""
+
+
+def _string(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        # A lone surrogate cannot be sent as UTF-8; JSON can spell it.
+        return encode_basestring_ascii(value)
+    return encode_basestring(value)
+
+
+def _text(value: Any, indent: str) -> str:
+    kind = type(value)
+    if kind is str:
+        return encode_basestring(value) if value.isascii() else _string(value)
+    if kind is int:
+        return int.__repr__(value)
+    if value is None or kind is bool:
+        return {None: "null", True: "true", False: "false"}[value]
+    return _writer(kind)(value, indent)
+
+
+def _layout(start: str, children: list[str], end: str, indent: str) -> str:
+    """Children are written for one level deeper; they are kept on one line while that is short."""
+    line = start + ", ".join(children) + end
+    if len(line) + len(indent) <= WIDTH and "\n" not in line:
+        return line
+    inner = "\n" + indent + "  "
+    return start + inner + ("," + inner).join(children) + "\n" + indent + end
+
+
+def _array(value: Any, indent: str) -> str:
+    return _layout("[", [_text(item, indent + "  ") for item in value], "]", indent)
+
+
+def _set(value: Any, indent: str) -> str:
+    return _layout("[", sorted(_text(item, indent + "  ") for item in value), "]", indent)
+
+
+def _object(items: Iterator[tuple[str, Any]], indent: str) -> str:
+    return _layout("{", [f"{_string(name)}: {_text(item, indent + '  ')}" for name, item in items], "}", indent)
+
+
+def _mapping(value: Mapping[Any, Any], indent: str) -> str:
+    return _object(((key if type(key) is str else _key(key), item) for key, item in value.items()), indent)
+
+
+def _key(key: Any) -> str:
+    text = _text(key, "")
+    return text[1:-1] if text.startswith('"') and "\\" not in text else text
+
+
+def _scalar(value: Any, indent: str) -> str:
+    """What pydantic knows how to write as JSON: dates, UUIDs, Decimal, Path, bytes."""
+    try:
+        return _text(to_jsonable_python(value, bytes_mode="base64"), indent)
+    except PydanticSerializationError:
+        raise _Unstable(type(value)) from None
+
+
+@lru_cache(maxsize=1024)
+def _writer(kind: type) -> Callable[[Any, str], str]:
+    """The function that writes the values of one type, chosen once."""
+    if issubclass(kind, enum.Enum):
+        return lambda value, indent: _text(value.value, indent)
+    if issubclass(kind, BaseModel):
+        return lambda value, indent: _mapping(value.model_dump(), indent)
+    if dataclasses.is_dataclass(kind) or hasattr(kind, "__attrs_attrs__"):
+        names = field_names(kind)
+        return lambda value, indent: _object(((name, getattr(value, name)) for name in names), indent)
+    if issubclass(kind, str):
+        return lambda value, indent: _string(str.__str__(value))
+    if issubclass(kind, float):
+        return lambda value, indent: _float(float(value))
+    for family, writer in ((dict, _mapping), ((list, tuple), _array), ((set, frozenset), _set)):
+        if issubclass(kind, family):  # type: ignore[arg-type]  # each is a class or a tuple of classes
+            return writer  # type: ignore[return-value]  # all take a value and an indentation
+    if issubclass(kind, type):
+        return lambda value, indent: _string(type_text(value))
+    if hasattr(kind, "__next__") or issubclass(kind, types.FunctionType | types.MethodType | types.ModuleType):
+        # pydantic would use up an iterator, and shows no function.
+        return _refuse
+    return _scalar
+
+
+def _refuse(value: Any, indent: str) -> str:
+    raise _Unstable(type(value))
+
+
+def _float(value: float) -> str:
+    if value != value or value in (float("inf"), float("-inf")):
+        return "NaN" if value != value else ("Infinity" if value > 0 else "-Infinity")
+    return repr(value)
+
+
+def field_names(kind: type) -> tuple[str, ...]:
+    """The names of the fields that make up a value of a class; members of other kinds are no part of it."""
+    if dataclasses.is_dataclass(kind):
+        return tuple(field.name for field in dataclasses.fields(kind))
+    if issubclass(kind, BaseModel):
+        return tuple(kind.model_fields)
+    if hasattr(kind, "__attrs_attrs__"):
+        return tuple(attribute.name for attribute in kind.__attrs_attrs__)
+    hints: dict[str, Any] = {}
+    for base in reversed(kind.__mro__):
+        hints |= base.__dict__.get("__annotations__", {})
+    return tuple(name for name, hint in hints.items() if "ClassVar" not in str(hint) and not name.startswith("__"))
+
+
+def type_text(annotation: Any) -> str:
+    """A type as a person writes it: `list[Customer] | None`, without modules and metadata."""
+    if annotation is None or annotation is type(None):
+        return "None"
+    if annotation is Ellipsis:
+        return "..."
+    if isinstance(annotation, str | typing.ForwardRef):
+        return annotation if isinstance(annotation, str) else annotation.__forward_arg__
+    if isinstance(annotation, list):
+        return f"[{', '.join(map(type_text, annotation))}]"
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return type_text(args[0])
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(map(type_text, args))
+    if origin is typing.Literal:
+        return f"Literal[{', '.join(str(arg) if isinstance(arg, enum.Enum) else repr(arg) for arg in args)}]"
+    name: str = getattr(origin or annotation, "__qualname__", None) or getattr(annotation, "__name__", None) or "Any"
+    name = name.rpartition("<locals>.")[2]
+    return f"{name}[{', '.join(map(type_text, args))}]" if args else name

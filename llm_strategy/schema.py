@@ -1,0 +1,101 @@
+"""What pydantic knows of a type: how a reply becomes a value, its JSON schema, whether an argument fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError, create_model
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
+
+from llm_strategy.canonical import FrozenJSON
+from llm_strategy.errors import PromptError
+
+
+class Output:
+    """The form of a reply: a JSON object with the one property `return_value` of the given type.
+
+    Raises PromptError where pydantic cannot validate the type; `place` names the function in it.
+    """
+
+    def __init__(self, annotation: Any, place: str) -> None:
+        self.annotation = annotation
+        self.place = place
+        try:
+            self.model = create_model("Reply", return_value=(annotation, ...))
+            self.schema = FrozenJSON(_without_titles(self.model.model_json_schema(), "Reply"))
+        except (PydanticUserError, PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as error:
+            raise PromptError(
+                f"{place}: no reply can be turned into its return type, because {_reason(error)}: return plain data, "
+                "a dataclass, a TypedDict or a pydantic model"
+            ) from error
+
+    def validate(self, text: str) -> Any:
+        """The value in a reply's text; raises pydantic's ValidationError."""
+        return self.model.model_validate_json(text).return_value  # type: ignore[attr-defined]  # its only field
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(".")
+
+
+# Where a schema holds other schemas: by name, in a list, or directly.
+_BY_NAME = ("properties", "$defs", "patternProperties", "dependentSchemas")
+
+
+def _without_titles(schema: Any, name: str) -> Any:
+    """The schema without the titles that pydantic derives from names: they tell a model nothing."""
+    if isinstance(schema, list):
+        return [_without_titles(item, "") for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    derived = (name, name.replace("_", " ").title())
+    kept = {}
+    for keyword, value in schema.items():
+        if keyword == "title" and (value in derived or name == ""):
+            continue
+        if keyword in _BY_NAME:
+            kept[keyword] = {key: _without_titles(item, key) for key, item in value.items()}
+        elif keyword in ("default", "const", "enum", "examples", "example"):
+            kept[keyword] = value
+        else:
+            kept[keyword] = _without_titles(value, "")
+    return kept
+
+
+_ANYTHING_GOES = ConfigDict(arbitrary_types_allowed=True)
+
+
+def argument_check(annotation: Any) -> Callable[[Any], str | None]:
+    """A function that says what is wrong with a value as an argument of a type, or None.
+
+    Strict: `"3"` is no int. An int is a float, and instances of subclasses pass.
+    """
+    if annotation is Any:
+        return lambda value: None
+    try:
+        adapter = TypeAdapter(annotation, config=None if _has_config(annotation) else _ANYTHING_GOES)
+    except (PydanticUserError, PydanticSchemaGenerationError, PydanticUndefinedAnnotation, TypeError):
+        # A type that pydantic has no schema for, such as a foreign generic: nothing to hold against a value.
+        return lambda value: None
+
+    def check(value: Any) -> str | None:
+        try:
+            adapter.validate_python(value, strict=True)
+        except ValidationError as error:
+            return "; ".join(
+                f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" if problem["loc"] else problem["msg"]
+                for problem in error.errors(include_url=False, include_input=False)[:3]
+            )
+        return None
+
+    return check
+
+
+def _has_config(annotation: Any) -> bool:
+    """Whether the type brings a configuration of its own, which pydantic lets nothing override."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return True
+    return hasattr(annotation, "__dataclass_fields__") or hasattr(annotation, "__pydantic_config__") or (
+        hasattr(annotation, "__total__") and hasattr(annotation, "__required_keys__")
+    )

@@ -1,0 +1,202 @@
+"""What a function without a body says about itself: its name, documentation, parameters and result."""
+
+from __future__ import annotations
+
+import dis
+import inspect
+import textwrap
+import typing
+from ast import Constant, Expr, parse
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import FunctionType
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from llm_strategy.errors import PromptError
+
+T = TypeVar("T")
+
+
+class VolatileMarker:
+    """Marks an argument that differs from run to run."""
+
+
+Volatile = Annotated[T, VolatileMarker()]
+"""`now: Volatile[datetime]`: sent to the model, but a placeholder in key, cassette and snapshot."""
+
+Binding = Literal["instance", "class"]
+"""What a member is given as its first argument; None for functions and static methods."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter that stands in the prompt."""
+
+    name: str
+    annotation: Any
+    kind: inspect._ParameterKind
+    description: str | None = None
+
+    @property
+    def volatile(self) -> bool:
+        return any(isinstance(item, VolatileMarker) for item in getattr(self.annotation, "__metadata__", ()))
+
+
+class Signature:
+    """The signature of a function that a model is to implement.
+
+    `binding` says whether the first parameter is the instance or the class; `hidden` is the number
+    of leading parameters that stay out of the prompt (the model that `llm_function` is given).
+
+    Raises PromptError where something is missing without which there is no prompt.
+    """
+
+    def __init__(self, function: FunctionType, *, binding: Binding | None = None, hidden: int = 0) -> None:
+        self.function = function
+        self.binding = binding
+        self.name = display_name(function)
+        self.asynchronous = inspect.iscoroutinefunction(function)
+        self.docstring = inspect.getdoc(function) or ""
+        self.file, self.line = function.__code__.co_filename, function.__code__.co_firstlineno
+        own = list(inspect.signature(function).parameters.values())
+        skipped = hidden + (binding is not None)
+        if len(own) < skipped:
+            what = "the model" if hidden else "self"
+            raise PromptError(f"{self._place()} has no parameter for {what}: write it as the first one")
+        self.bound_name = own[0].name if binding else None
+        self._own = own[skipped:]
+        self._check()
+        self._for_binding = inspect.Signature([_with_plain_default(parameter) for parameter in self._own])
+
+    def _place(self) -> str:
+        return f"{self.name} ({self.file}:{self.line})"
+
+    def _check(self) -> None:
+        """Refuse what lacks something that the prompt is made of."""
+        if not is_unimplemented(self.function):
+            raise PromptError(
+                f"{self._place()} has a body of its own, so there is nothing for a model to implement: "
+                "let the body be a docstring and `raise NotImplementedError`"
+            )
+        if not self.docstring.strip():
+            raise PromptError(f"{self._place()} has no docstring: say in one what it returns; it is the prompt's heart")
+        annotations = self.function.__annotations__
+        if "return" not in annotations:
+            raise PromptError(f"{self._place()} has no return annotation: add one, such as `-> str`")
+        for parameter in self._own:
+            if parameter.annotation is parameter.empty and parameter.default is parameter.empty:
+                raise PromptError(
+                    f"{self._place()}: the parameter {parameter.name!r} has no annotation: "
+                    f"add one, such as `{parameter.name}: str`"
+                )
+
+    @cached_property
+    def _hints(self) -> Mapping[str, Any]:
+        """The annotations, evaluated at the first call: by then every name they use exists."""
+        try:
+            return typing.get_type_hints(self.function, include_extras=True)
+        except NameError as error:
+            raise PromptError(
+                f"{self._place()}: its annotations use the name {error.name!r}, which is not defined in its module: "
+                "import it there, or define the type at the top of a module"
+            ) from error
+
+    @cached_property
+    def returns(self) -> Any:
+        """The return annotation; a coroutine function's is that of what it returns."""
+        return self._hints["return"]
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return tuple(self._parameter(parameter) for parameter in self._own)
+
+    def _parameter(self, parameter: inspect.Parameter) -> Parameter:
+        annotation = self._hints.get(parameter.name, Any)
+        described = [*getattr(annotation, "__metadata__", ()), parameter.default]
+        return Parameter(parameter.name, annotation, parameter.kind, description_in(described))
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of one call by parameter, defaults included.
+
+        Raises TypeError where they do not fit the signature, as a call of the function would.
+        """
+        try:
+            bound = self._for_binding.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self.name}() {error}") from None
+        bound.apply_defaults()
+        return bound.arguments
+
+
+def _with_plain_default(parameter: inspect.Parameter) -> inspect.Parameter:
+    """A default written as `Field(1, description=...)` stands for 1."""
+    if not isinstance(parameter.default, FieldInfo):
+        return parameter
+    default = parameter.default.get_default(call_default_factory=True, validated_data={})
+    return parameter.replace(default=parameter.empty if default is PydanticUndefined else default)
+
+
+def description_in(metadata: Iterable[Any]) -> str | None:
+    """The description among annotations: pydantic's `Field(description=...)` or `Doc(...)` of PEP 727."""
+    for item in metadata:
+        text = item.description if isinstance(item, FieldInfo) else getattr(item, "documentation", None)
+        if isinstance(text, str):
+            return text
+    return None
+
+
+def display_name(thing: type | Callable[..., Any]) -> str:
+    """The qualified name without module and enclosing functions, so that moving code changes no prompt."""
+    return thing.__qualname__.rpartition("<locals>.")[2]
+
+
+# What the interpreter adds around a body: no statement of the user's.
+_FRAME = {"RESUME", "NOP", "CACHE", "PUSH_NULL", "PRECALL", "COPY_FREE_VARS", "MAKE_CELL", "EXTENDED_ARG"}
+# After these another statement has been, or a choice is made: more than one `raise`.
+_MORE = ("STORE_", "DELETE_", "POP_", "JUMP", "FOR_", "YIELD", "SEND", "GET_AWAITABLE", "IMPORT", "SETUP", "BEFORE_")
+
+
+def is_unimplemented(function: FunctionType) -> bool:
+    """Whether the body is missing: abstract, `raise NotImplementedError`, `...`, or only a docstring.
+
+    `pass` is a body. Decided from the compiled code, which needs no source.
+    """
+    if getattr(function, "__isabstractmethod__", False):
+        return True
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        return False
+    code = function.__code__
+    body = [step for step in dis.get_instructions(code) if step.opname not in _FRAME]
+    if body and body[0].opname == "RETURN_GENERATOR":
+        # A coroutine: the frame is made and its first value dropped before the body begins.
+        body = body[2:]
+    if body and body[0].opname == "LOAD_GLOBAL" and body[0].argval == "NotImplementedError":
+        raised = next((at for at, step in enumerate(body) if step.opname == "RAISE_VARARGS"), None)
+        return raised is not None and not any(
+            more in step.opname for step in body[:raised] for more in _MORE
+        )
+    opcodes = [(step.opname, step.argval) for step in body[:2]]
+    if opcodes != [("LOAD_CONST", None), ("RETURN_VALUE", None)] and opcodes[:1] != [("RETURN_CONST", None)]:
+        return False
+    return _is_ellipsis(function, body[0])
+
+
+def _is_ellipsis(function: FunctionType, step: dis.Instruction) -> bool:
+    """Whether a body that returns None says `...` or nothing; `pass` and `return` compile to the same code.
+
+    The code remembers from which columns it came. Where the body stands on one line with `def`, or
+    is only a docstring, it does not on every Python, and the source is asked.
+    """
+    at = step.positions
+    if at is not None and at.col_offset is not None and at.end_col_offset:
+        return at.end_col_offset - at.col_offset == len("...")
+    try:
+        definition = parse(textwrap.dedent(inspect.getsource(function))).body[0]
+        last = definition.body[-1]  # type: ignore[attr-defined]  # a definition has a body; what has none raises
+    except (OSError, SyntaxError, AttributeError, IndexError):
+        return function.__doc__ is not None
+    return isinstance(last, Expr) and isinstance(last.value, Constant)

@@ -1,0 +1,269 @@
+"""What crosses borders: messages, requests, responses. Immutable, and equal when their contents are.
+
+Names follow the OpenTelemetry semantic conventions for generative AI
+(https://opentelemetry.io/docs/specs/semconv/gen-ai/), so that tracing needs no translation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from typing import Any, ClassVar
+
+from llm_strategy.canonical import FrozenJSON, digest
+from llm_strategy.redaction import each_text, placeholders
+
+JSON = Any
+"""A value made of `dict`, `list`, `str`, `int`, `float`, `bool` and `None`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """Plain text."""
+
+    content: str
+    type: ClassVar[str] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningPart:
+    """What a model says it thought before it answered."""
+
+    content: str
+    type: ClassVar[str] = "reasoning"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallPart:
+    """A model's wish to call a tool; `arguments` is what it wants to pass."""
+
+    id: str | None
+    name: str
+    arguments: JSON = None
+    type: ClassVar[str] = "tool_call"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallResponsePart:
+    """What a tool answered to the call with the same `id`."""
+
+    id: str | None
+    response: JSON = None
+    type: ClassVar[str] = "tool_call_response"
+
+
+@dataclass(frozen=True, slots=True)
+class BlobPart:
+    """Binary content, base64-encoded. `modality` is "image", "video", "audio" or another word."""
+
+    modality: str
+    mime_type: str | None
+    content: str
+    type: ClassVar[str] = "blob"
+
+
+@dataclass(frozen=True, slots=True)
+class UriPart:
+    """Content by its address."""
+
+    modality: str
+    mime_type: str | None
+    uri: str
+    type: ClassVar[str] = "uri"
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """Content that was uploaded to the provider before."""
+
+    modality: str
+    mime_type: str | None
+    file_id: str
+    type: ClassVar[str] = "file"
+
+
+Part = TextPart | ReasoningPart | ToolCallPart | ToolCallResponsePart | BlobPart | UriPart | FilePart
+
+_PARTS: dict[str, type[Part]] = {
+    part.type: part
+    for part in (TextPart, ReasoningPart, ToolCallPart, ToolCallResponsePart, BlobPart, UriPart, FilePart)
+}
+
+
+def _part_to_json(part: Part) -> dict[str, JSON]:
+    return {"type": part.type} | {name: getattr(part, name) for name in part.__dataclass_fields__ if name != "type"}
+
+
+def _part_from_json(data: Mapping[str, JSON]) -> Part:
+    known = _PARTS[data["type"]]
+    return known(**{name: data.get(name) for name in known.__dataclass_fields__ if name != "type"})
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation.
+
+    `role` is "system", "user", "assistant" or "tool". `parts` may be given as a string, which
+    stands for one text part.
+    """
+
+    role: str
+    parts: tuple[Part, ...]
+
+    def __init__(self, role: str, parts: str | Iterable[Part]) -> None:
+        object.__setattr__(self, "role", role)
+        object.__setattr__(self, "parts", (TextPart(parts),) if isinstance(parts, str) else tuple(parts))
+
+    @property
+    def content(self) -> str:
+        """The text of the message: its text parts, joined."""
+        return "".join(part.content for part in self.parts if isinstance(part, TextPart))
+
+    def to_json(self) -> dict[str, JSON]:
+        return {"role": self.role, "parts": [_part_to_json(part) for part in self.parts]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> Message:
+        return cls(data["role"], [_part_from_json(part) for part in data["parts"]])
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a model is asked.
+
+    `model` is "provider:name", or None while no model is chosen. `output_schema` is the JSON schema
+    of the reply, `tools` are JSON objects that describe what the model may call, `settings` has
+    provider-neutral names (`temperature`, `max_tokens`, `seed`). `volatile` maps placeholders in the
+    messages to the text that is sent in their place; it is no part of the request's identity.
+    """
+
+    model: str | None
+    messages: tuple[Message, ...]
+    output_schema: FrozenJSON | None = None
+    tools: tuple[FrozenJSON, ...] = ()
+    settings: FrozenJSON = FrozenJSON()
+    volatile: Mapping[str, str] = field(default=FrozenJSON(), repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        schema = self.output_schema
+        object.__setattr__(self, "messages", tuple(self.messages))
+        object.__setattr__(self, "output_schema", None if schema is None else FrozenJSON.of(schema))
+        object.__setattr__(self, "tools", tuple(FrozenJSON.of(tool) for tool in self.tools))
+        object.__setattr__(self, "settings", FrozenJSON.of(self.settings))
+
+    def to_json(self) -> dict[str, JSON]:
+        """The request as it is hashed and stored; what is empty is left out."""
+        data: dict[str, JSON] = {"model": self.model, "messages": [message.to_json() for message in self.messages]}
+        if self.output_schema is not None:
+            data["output_schema"] = self.output_schema
+        if self.tools:
+            data["tools"] = list(self.tools)
+        if self.settings:
+            data["settings"] = self.settings
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> Request:
+        return cls(
+            data.get("model"),
+            tuple(Message.from_json(message) for message in data["messages"]),
+            data.get("output_schema"),
+            tuple(data.get("tools") or ()),
+            data.get("settings") or FrozenJSON(),
+        )
+
+    @cached_property
+    def stored(self) -> dict[str, JSON]:
+        """The request as JSON, with what differs between machines replaced by fixed placeholders."""
+        return {name: _placeholders(value) for name, value in _rename_ids(self.to_json()).items()}
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of the canonical request, 64 hex digits: the same on every machine."""
+        return digest(self.stored)
+
+    def sent(self) -> Request:
+        """The request with its volatile values in place, as the model gets it."""
+        if not self.volatile:
+            return self
+        messages = tuple(
+            Message(message.role, tuple(self._fill(part) for part in message.parts)) for message in self.messages
+        )
+        return replace(self, messages=messages, volatile=FrozenJSON())
+
+    def _fill(self, part: Part) -> Part:
+        if not isinstance(part, TextPart):
+            return part
+        text = part.content
+        for placeholder, value in self.volatile.items():
+            text = text.replace(placeholder, value)
+        return TextPart(text)
+
+
+def _placeholders(value: JSON) -> JSON:
+    return _frozen_placeholders(value) if isinstance(value, FrozenJSON) else each_text(value, placeholders)
+
+
+@lru_cache(maxsize=1024)
+def _frozen_placeholders(value: FrozenJSON) -> FrozenJSON:
+    """Schemas and settings are the same from call to call: look through each of them once."""
+    return FrozenJSON(each_text(value, placeholders))
+
+
+def _rename_ids(data: dict[str, JSON]) -> dict[str, JSON]:
+    """Name the tool calls' ids by first appearance: clients make them at random."""
+    names: dict[str, str] = {}
+    for message in data["messages"]:
+        for part in message["parts"]:
+            if part["type"] in ("tool_call", "tool_call_response") and part["id"] is not None:
+                part["id"] = names.setdefault(part["id"], f"call_{len(names) + 1}")
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a call cost, in tokens; None where the provider does not say."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+    def to_json(self) -> dict[str, JSON]:
+        return {"input_tokens": self.input_tokens, "output_tokens": self.output_tokens}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> Usage:
+        return cls(data.get("input_tokens"), data.get("output_tokens"))
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a model answered.
+
+    `finish_reason` is "stop", "length" (cut off), "content_filter", "tool_call", "refusal" (then
+    `content` is the model's own words for it) or a word of the provider's own. `model` is the name
+    that the provider gave of what answered.
+    """
+
+    content: str
+    usage: Usage | None = None
+    finish_reason: str = "stop"
+    model: str | None = None
+
+    def to_json(self) -> dict[str, JSON]:
+        data: dict[str, JSON] = {"content": self.content, "finish_reason": self.finish_reason}
+        if self.model is not None:
+            data["model"] = self.model
+        if self.usage is not None:
+            data["usage"] = self.usage.to_json()
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> Response:
+        usage = data.get("usage")
+        return cls(
+            data["content"],
+            None if usage is None else Usage.from_json(usage),
+            data.get("finish_reason", "stop"),
+            data.get("model"),
+        )
