@@ -1,0 +1,184 @@
+"""Which scope a call belongs to.
+
+A `use_cassette` block is found by a context variable. Where there is none, or it has closed (event
+loops and fixtures carry contexts further than the block reaches), one process-wide slot decides,
+which a test runner sets for the running test or fixture: so threads and tasks of a test find it too.
+A child process finds its parent's scope in an environment variable.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from collections.abc import Sequence
+from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING, NamedTuple
+
+from llm_strategy.log import Call, CallLog
+from llm_strategy.values import Request, Response
+
+if TYPE_CHECKING:
+    from llm_strategy.models import ModelSource
+
+CHILD_VARIABLE = "LLM_STRATEGY_SCOPE"
+CHILD_OPENER = "opener"
+"""The field of the variable that names, as "module:function", what opens the scope it describes."""
+
+
+class CallSite(NamedTuple):
+    """Where a request comes from; for errors.
+
+    `blocks` are the pieces of the last message and what each of them says: (subject, text, end).
+    """
+
+    function: str | None = None
+    file: str | None = None
+    line: int | None = None
+    blocks: Sequence[tuple[str, str, str]] = ()
+
+
+class Ask(NamedTuple):
+    """A request on its way: the model it is for (None while none is configured) and where it comes from."""
+
+    request: Request
+    source: ModelSource | None
+    site: CallSite
+
+
+class Turn:
+    """One call of a scope. Either `call` is there already, or the model has to be asked.
+
+    Who asks holds the turn meanwhile: `acquire`, look at `call` again, `record`, `release`.
+    """
+
+    def __init__(self, logs: Sequence[tuple[CallLog, int]], ask: Ask, occurrence: int, call: Call | None = None):
+        self.ask = ask
+        self.occurrence = occurrence
+        self.call: Call | None = None
+        self._logs = list(logs)
+        if call is not None:
+            self.finish(call)
+
+    def acquire(self, blocking: bool = True) -> bool:
+        """Take the right to ask. False where another holds it and `blocking` is not set."""
+        return True
+
+    def record(self, response: Response) -> Call:
+        """Keep the answer; it is durable when this returns."""
+        return self.finish(self._made(response))
+
+    def release(self) -> None:
+        """Give the right to ask back."""
+
+    def _made(self, response: Response, *, replayed: bool = False) -> Call:
+        request = self.ask.request
+        return Call(request.key, self.occurrence, self.ask.site.function, request, response, replayed)
+
+    def finish(self, call: Call) -> Call:
+        self.call = call
+        for log, place in self._logs:
+            log.finish(place, call)
+        return call
+
+    def log_to(self, log: CallLog) -> None:
+        """Keep the call in another log too."""
+        place = log.begin()
+        self._logs.append((log, place))
+        if self.call is not None:
+            log.finish(place, self.call)
+
+    def repaired(self, repairs: tuple[str, ...]) -> None:
+        """Note what had to be mended in the reply."""
+        for log, place in self._logs:
+            log.repaired(place, repairs)
+
+
+class Scope:
+    """A stretch of a program whose calls belong together; this one asks every time and keeps nothing.
+
+    `parent` is a scope around it, whose log gets the calls too. `default_model` names the model of
+    functions that name none.
+    """
+
+    def __init__(self, parent: Scope | None = None, default_model: str | None = None) -> None:
+        self.calls = CallLog()
+        self.closed = False
+        self.parent = parent
+        self.default_model = default_model if parent is None else default_model or parent.default_model
+
+    def enter(self, ask: Ask) -> Turn:
+        """Begin a call. Raises CassetteMiss where this scope must not ask and has no recording."""
+        return self._begin(ask, None)
+
+    def _places(self) -> list[tuple[CallLog, int]]:
+        scope: Scope | None = self
+        places = []
+        while scope is not None:
+            places.append((scope.calls, scope.calls.begin()))
+            scope = scope.parent
+        return places
+
+    def _begin(self, ask: Ask, call: Call | None) -> Turn:
+        return Turn(self._places(), ask, self.calls.next_occurrence(ask.request.key), call)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+_variable: ContextVar[Scope | None] = ContextVar("llm_strategy_scope", default=None)
+_slot: list[Scope] = []
+_child: dict[str, Scope] = {}
+
+
+def current() -> Scope | None:
+    """The scope of a call made here and now; None outside all."""
+    scope = _variable.get()
+    if scope is not None and not scope.closed:
+        return scope
+    for scope in reversed(_slot):
+        if not scope.closed:
+            return scope
+    described = os.environ.get(CHILD_VARIABLE)
+    return _child_scope(described) if described else None
+
+
+def _child_scope(described: str) -> Scope:
+    """The scope that the parent process was in when it started this one."""
+    if described not in _child:
+        module, _, function = json.loads(described)[CHILD_OPENER].partition(":")
+        _child[described] = getattr(importlib.import_module(module), function)(described)
+    return _child[described]
+
+
+def enter_block(scope: Scope) -> Token[Scope | None]:
+    """Make a scope the current one of this thread or task, until `leave_block`."""
+    return _variable.set(scope)
+
+
+def leave_block(token: Token[Scope | None]) -> None:
+    try:
+        _variable.reset(token)
+    except ValueError:
+        # Left in another context than entered (an async fixture): the closed scope is passed over.
+        pass
+
+
+def push(scope: Scope) -> None:
+    """Make a scope the process-wide one, until `pop`."""
+    _slot.append(scope)
+
+
+def pop(scope: Scope) -> None:
+    if scope in _slot:
+        _slot.remove(scope)
+
+
+def _forget() -> None:
+    """In a forked child: what it has belongs to the parent, whose environment variable says more."""
+    _slot.clear()
+    _variable.set(None)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,168 @@
+"""The path of a call: request, answer, value; and again where the reply was no value.
+
+The steps are written once, as generators that yield a request and receive the call, and are driven
+by two small drivers, one synchronous, one not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from llm_strategy.canonical import FrozenJSON
+from llm_strategy.context import Ask, CallSite, Scope, Turn, current
+from llm_strategy.errors import ModelError, ReplyError
+from llm_strategy.models import ENVIRONMENT, ModelSource, configured
+from llm_strategy.reply import complaint, parse
+from llm_strategy.schema import Output
+from llm_strategy.values import JSON, Message, Request
+
+# A second try helps where the model slipped, not where it was stopped or does not want to.
+_FINAL = ("refusal", "length", "content_filter")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to ask: the model (None: whichever is configured when called), its settings, the patience."""
+
+    source: ModelSource | None = None
+    settings: FrozenJSON = field(default_factory=FrozenJSON)
+    retries: int = 2
+    strict_replies: bool = False
+    before: tuple[Message, ...] = ()
+
+    @classmethod
+    def of(cls, source: ModelSource | None, settings: Mapping[str, JSON]) -> Options:
+        return cls(source, FrozenJSON(settings))
+
+    def resolved(self) -> Options:
+        """With the configured model in place of none, and the model's own settings below these."""
+        scope = current()
+        source = self.source or configured(scope.default_model if scope else None)
+        if source is None:
+            return self
+        return replace(self, source=source, settings=FrozenJSON({**source.settings, **self.settings}))
+
+
+class Answer(NamedTuple):
+    """A value, and the text that it came as."""
+
+    value: Any
+    reply: str
+
+
+Steps = Generator[Request, Turn, Any]
+
+
+def value_steps(request: Request, output: Output, options: Options) -> Steps:
+    """Ask until the reply is a value, at most `retries` times more; each try is a call of its own."""
+    for attempt in range(options.retries + 1):
+        turn = yield request
+        assert turn.call is not None
+        try:
+            parsed = parse(turn.call.response, output, strict=options.strict_replies)
+        except ReplyError as error:
+            if attempt == options.retries or error.finish_reason in _FINAL:
+                if attempt:
+                    error.add_note(f"This was attempt {attempt + 1}; each is a call in the log.")
+                raise
+            said = Message("assistant", error.reply), Message("user", complaint(error))
+            request = replace(request, messages=(*request.messages, *said))
+        else:
+            if parsed.repairs:
+                turn.repaired(parsed.repairs)
+            return Answer(parsed.value, turn.call.response.content)
+    raise ValueError(f"retries must be 0 or more, not {options.retries}")
+
+
+def text_steps(request: Request) -> Steps:
+    """Ask once, for the text as it is."""
+    turn = yield request
+    assert turn.call is not None
+    return turn.call.response.content
+
+
+def run(steps: Steps, options: Options, site: CallSite) -> Any:
+    """Drive steps synchronously."""
+    try:
+        request = next(steps)
+        while True:
+            request = steps.send(_answer(Ask(request, options.source, site)))
+    except StopIteration as stop:
+        return stop.value
+
+
+async def arun(steps: Steps, options: Options, site: CallSite) -> Any:
+    """Drive steps in an event loop."""
+    try:
+        request = next(steps)
+        while True:
+            request = steps.send(await _aanswer(Ask(request, options.source, site)))
+    except StopIteration as stop:
+        return stop.value
+
+
+def _scope() -> Scope:
+    return current() or Scope()
+
+
+def _source(ask: Ask) -> ModelSource:
+    if ask.source is None:
+        raise ModelError(
+            f"no model is given for {ask.site.function or 'this call'}: name one, as in "
+            f'llm_strategy("openai:gpt-5-mini"), or set {ENVIRONMENT}=openai:gpt-5-mini '
+            "(under pytest also --llm-model or the ini option llm_model)"
+        )
+    return ask.source
+
+
+def _answer(ask: Ask) -> Turn:
+    turn = _scope().enter(ask)
+    if turn.call is None:
+        turn.acquire()
+        try:
+            if turn.call is None:
+                turn.record(_source(ask).generate(ask.request.sent()))
+        finally:
+            turn.release()
+    return turn
+
+
+_POLL = 0.02
+"""Seconds between two looks at a turn that another thread or process holds."""
+
+
+async def _aanswer(ask: Ask) -> Turn:
+    turn = _scope().enter(ask)
+    if turn.call is None:
+        while not turn.acquire(blocking=False):
+            await asyncio.sleep(_POLL)
+        try:
+            if turn.call is None:
+                response = await _source(ask).agenerate(ask.request.sent())
+                await _in_thread(turn.record, response)
+        finally:
+            turn.release()
+    return turn
+
+
+async def _in_thread(record: Any, response: Any) -> None:
+    """Write in a worker thread, to the end even where the task is cancelled: the answer was paid for."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        # Another event loop than asyncio's, such as trio's.
+        record(response)
+        return
+    writing = loop.run_in_executor(None, record, response)
+    cancelled: asyncio.CancelledError | None = None
+    while not writing.done():
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    writing.result()

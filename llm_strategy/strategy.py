@@ -1,0 +1,193 @@
+"""`llm_strategy`: let a model implement a class's missing members, or a function."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from types import FunctionType, new_class
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
+
+from llm_strategy.canonical import FrozenJSON
+from llm_strategy.engine import Options
+from llm_strategy.errors import PromptError
+from llm_strategy.implementation import StrategyFunction, implement
+from llm_strategy.models import opening, resolve
+from llm_strategy.signature import Binding, is_unimplemented
+from llm_strategy.values import JSON, Request
+
+P = ParamSpec("P")
+R = TypeVar("R")
+C = TypeVar("C")
+
+
+class Strategy(Protocol):
+    """What `llm_strategy(model)` gives: a decorator for classes and functions that keeps their types."""
+
+    @overload
+    def __call__(self, target: type[C], /) -> type[C]: ...
+    @overload
+    def __call__(self, target: staticmethod[P, R], /) -> staticmethod[P, R]: ...
+    @overload
+    def __call__(self, target: Callable[P, R], /) -> StrategyFunction[P, R]: ...
+
+
+def llm_strategy(
+    model: Any = None, *, name: str | None = None, retries: int = 2, strict_replies: bool = False, **settings: JSON
+) -> Strategy:
+    """Let a model implement what has no body: `@llm_strategy("openai:gpt-5-mini")`.
+
+    On a class, its methods, properties and static methods whose body is `raise NotImplementedError`
+    or `...`, inherited ones too; the rest is left alone, and the result is a subclass. On a
+    function, `def` or `async def`. Name, signature, docstring, arguments and types become the
+    prompt; the reply is validated as the return type.
+
+    `model` is a string "provider:name" (nothing of a provider is imported before it is asked), an
+    `openai` client with `name=`, a LangChain chat model or LLM, a function without arguments that
+    makes one (not called in replay if `name="provider:name"` is given), any object with the `Model`
+    protocol, or None for the one in LLM_STRATEGY_MODEL. `retries` is how often a reply that does not
+    fit is sent back with what is wrong; `strict_replies` refuses replies that need repair. `settings`
+    have provider-neutral names: `temperature`, `max_tokens`, `seed`.
+
+    Decorating raises PromptError, also a NotImplementedError, for a function that cannot be
+    implemented: without docstring, return annotation or parameter annotations, or with a body. On a
+    class such a member raises it when called. Calling raises TypeError for arguments of wrong types,
+    ReplyError, ModelError, and CassetteMiss in replay.
+    """
+    if retries < 0:
+        raise ValueError(f"retries must be 0 or more, not {retries}")
+    if isinstance(model, FunctionType) and name is None and is_unimplemented(model) and model.__doc__:
+        return _decorate(model, Options())  # type: ignore[no-any-return]  # written as @llm_strategy, without a call
+    source = None if model is None else resolve(model, name)
+    options = Options(source, FrozenJSON(settings), retries, strict_replies, opening(model))
+
+    def decorate(target: Any) -> Any:
+        return _decorate(target, options)
+
+    return decorate
+
+
+def _decorate(target: Any, options: Options) -> Any:
+    if isinstance(target, type):
+        return _implement_class(target, options)
+    if isinstance(target, staticmethod):
+        return staticmethod(implement(target.__func__, options))  # type: ignore[arg-type]  # a plain function
+    if isinstance(target, FunctionType):
+        return implement(target, options)
+    if isinstance(target, property | classmethod):
+        raise TypeError("decorate the class that has this member, not the member: the prompt shows the object too")
+    if hasattr(type(target), "__dataclass_fields__"):
+        implemented = copy.copy(target)
+        object.__setattr__(implemented, "__class__", _implement_class(type(target), options))
+        return implemented
+    raise TypeError(f"{target!r} cannot be implemented: decorate a class, a `def` or an `async def`")
+
+
+def _implement_class(cls: type, options: Options) -> type:
+    """A subclass that is the class to everyone: same name, module, documentation; its members implemented."""
+    members = dict(_members(cls, options))
+
+    def fill(namespace: dict[str, Any]) -> None:
+        namespace |= members
+        namespace |= {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+        if cls.__dictoffset__ == 0:
+            namespace["__slots__"] = ()
+
+    return new_class(cls.__name__, (cls,), {}, fill)
+
+
+def _members(cls: type, options: Options) -> Iterator[tuple[str, Any]]:
+    for name, member in inspect.getmembers_static(cls):
+        function, binding = _unwrapped(member)
+        if function is None or (name.startswith("__") and name.endswith("__")) or not is_unimplemented(function):
+            continue
+        try:
+            implemented = implement(function, options, binding=binding)
+        except PromptError as error:
+            implemented = _refusing(function, str(error))
+        yield name, _wrapped(member, implemented, binding)
+
+
+def _unwrapped(member: Any) -> tuple[FunctionType | None, Binding | None]:
+    """The function inside a member as it was written, and what it is bound to."""
+    binding: Binding | None = "instance"
+    if isinstance(member, staticmethod | classmethod):
+        binding, member = ("class" if isinstance(member, classmethod) else None), member.__func__
+    elif isinstance(member, property):
+        member = member.fget
+    elif isinstance(member, functools.cached_property):
+        member = member.func
+    elif isinstance(member, StrategyMember):
+        binding, member = member.binding, member.function
+    # What another decorator of ours implemented is implemented anew, by the nearest model.
+    member = inspect.unwrap(member, stop=lambda inner: not hasattr(inner, "__llm_prompt__")) if member else None
+    return (member if isinstance(member, FunctionType) else None), binding
+
+
+def _wrapped(member: Any, function: FunctionType, binding: Binding | None) -> Any:
+    if binding is None:
+        return staticmethod(function)
+    if isinstance(member, property):
+        return StrategyProperty(function, doc=function.__doc__)
+    if isinstance(member, functools.cached_property):
+        cached = functools.cached_property(function)
+        cached.__set_name__(object, function.__name__)
+        return cached
+    return StrategyMember(function, binding)
+
+
+def _refusing(function: FunctionType, message: str) -> FunctionType:
+    """A member that stays unimplemented, and says why when it is called."""
+
+    @functools.wraps(function)
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise PromptError(message)
+
+    refuse.__dict__.pop("__isabstractmethod__", None)
+    refuse.request = refuse  # type: ignore[attr-defined]  # as on implemented members
+    refuse.__llm_prompt__ = None  # type: ignore[attr-defined]  # so that a subclass's decorator looks again
+    return refuse  # type: ignore[return-value]  # functools.wraps gives a plain function
+
+
+class StrategyMember:
+    """A method that a model implements. Bound, it is a function that has `request`."""
+
+    def __init__(self, function: FunctionType, binding: Binding) -> None:
+        self.function = function
+        self.binding = binding
+        self.__doc__ = function.__doc__
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        if self.binding == "class":
+            return BoundMember(self.function, owner)
+        return self.function if instance is None else BoundMember(self.function, instance)
+
+
+class BoundMember(functools.partial[Any]):
+    """A method of one object. A partial, so that it pickles, and what is a coroutine function stays one."""
+
+    def __init__(self, function: FunctionType, owner: Any) -> None:
+        self.__name__ = function.__name__
+        self.__qualname__ = function.__qualname__
+        self.__module__ = function.__module__
+        self.__doc__ = function.__doc__
+        self.__func__ = function
+        self.__self__ = owner
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BoundMember, (self.__func__, self.__self__)
+
+    @property
+    def request(self) -> Callable[..., Request]:
+        """Renders what would be asked, without any model."""
+        return functools.partial(self.func.request, *self.args)  # type: ignore[attr-defined]  # set by implement()
+
+
+class StrategyProperty(property):
+    """A property that a model implements; `type(obj).prop.request(obj)` renders what would be asked."""
+
+    @property
+    def request(self) -> Callable[..., Request]:
+        request: Callable[..., Request] = self.fget.request  # type: ignore[union-attr]  # set by implement()
+        return request
