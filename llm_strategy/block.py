@@ -1,0 +1,118 @@
+"""`use_cassette` and `call_log`: scopes around a stretch of code."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from contextvars import Token
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
+
+from llm_strategy.cassette.commit import commit
+from llm_strategy.cassette.modes import check_mode, mode_of_environment
+from llm_strategy.cassette.scope import CassetteScope, Rules
+from llm_strategy.context import Ask, Scope, Turn, current, enter_block, leave_block
+from llm_strategy.log import CallLog
+from llm_strategy.session import running
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class use_cassette:  # noqa: N801  # a context manager and decorator that reads as a verb
+    """Replay the calls of a block from a cassette, or record them into it.
+
+    `with use_cassette("cassettes/x.yaml") as cassette:`, around synchronous and asynchronous code
+    alike, or as a decorator of a `def` or `async def`. `mode` is "replay", "new", "all", "live" or
+    "dry"; None is the session's under pytest, else that of LLM_STRATEGY_RECORD, else "replay". With
+    `http=True` it also records and replays what any HTTP client sends to a provider. `cassette` has
+    `calls` and `path`.
+
+    In the block CassetteMiss is raised for a call that may not be asked, CassetteError for a file
+    that cannot be trusted. Raises ValueError for an unknown mode.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], mode: str | None = None, http: bool = False) -> None:
+        self._path = Path(path)
+        self._mode = None if mode is None else check_mode(mode)
+        self._http = http
+        self._open: list[tuple[CassetteScope, Token[Scope | None], ExitStack]] = []
+
+    def __enter__(self) -> CassetteScope:
+        session = running()
+        mode = self._mode or (session.mode if session else mode_of_environment())
+        scope = CassetteScope(
+            self._path,
+            Rules(mode, shared=True, command="pytest --llm-record" if session else None),
+            account=session.account if session else None,
+            project=session.project if session else None,
+            parent=current(),
+        )
+        stack = ExitStack()
+        if self._http:
+            from llm_strategy.http import intercept
+
+            stack.enter_context(intercept(scope))
+        self._open.append((scope, enter_block(scope), stack))
+        return scope
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        scope, token, interception = self._open.pop()
+        leave_block(token)
+        scope.close()
+        interception.close()
+        commit(scope, passed=error is None)
+
+    async def __aenter__(self) -> CassetteScope:
+        return self.__enter__()
+
+    async def __aexit__(self, *error: Any) -> None:
+        self.__exit__(*error)
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        def again() -> use_cassette:
+            return use_cassette(self._path, self._mode, self._http)
+
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def awaited(*args: P.args, **kwargs: P.kwargs) -> Any:
+                with again():
+                    return await function(*args, **kwargs)
+
+            return awaited  # type: ignore[return-value]  # a coroutine function, as R says
+
+        @functools.wraps(function)
+        def called(*args: P.args, **kwargs: P.kwargs) -> R:
+            with again():
+                return function(*args, **kwargs)
+
+        return called
+
+
+class call_log:  # noqa: N801  # a context manager that reads as a noun phrase in `with call_log() as calls:`
+    """The calls of a block: `with call_log() as calls:`. Changes nothing about how they are answered."""
+
+    def __enter__(self) -> CallLog:
+        self._scope = _Listening(current())
+        self._token = enter_block(self._scope)
+        return self._scope.calls
+
+    def __exit__(self, *error: object) -> None:
+        leave_block(self._token)
+        self._scope.close()
+
+
+class _Listening(Scope):
+    """Hands every call to the scope around it, and keeps it in a log of its own."""
+
+    def enter(self, ask: Ask) -> Turn:
+        turn = (self.parent or Scope()).enter(ask)
+        turn.log_to(self.calls)
+        return turn

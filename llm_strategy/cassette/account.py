@@ -1,0 +1,71 @@
+"""What a session did: calls replayed, asked, copied, missed; tokens."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from llm_strategy.values import Response
+
+
+@dataclass
+class Account:
+    """Counts of a session. Tokens are those of the calls that were asked, where the provider says them.
+
+    `causes` counts, for each thing that changed, the tests that missed a recording because of it.
+    """
+
+    replayed: int = 0
+    asked: int = 0
+    copied: int = 0
+    missed: int = 0
+    stale: int = 0
+    pruned: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    causes: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    _refreshed: set[tuple[Path, str]] = field(default_factory=set, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def count(self, **numbers: int) -> None:
+        """Add to counts; calls are made in many threads."""
+        with self._lock:
+            for name, number in numbers.items():
+                setattr(self, name, getattr(self, name) + number)
+
+    def asked_for(self, response: Response) -> None:
+        """Count a call that a model was asked, and what it cost."""
+        usage = response.usage
+        tokens = (usage.input_tokens or 0, usage.output_tokens or 0) if usage else (0, 0)
+        self.count(asked=1, input_tokens=tokens[0], output_tokens=tokens[1])
+
+    def caused(self, causes: tuple[str, ...], test: str) -> None:
+        """Note why a test missed a recording."""
+        with self._lock:
+            for cause in causes:
+                tests = self.causes.setdefault(cause, [])
+                if test not in tests:
+                    tests.append(test)
+
+    def refreshed(self, path: Path, key: str) -> bool:
+        """Whether this session has asked this request afresh already, for another user of a shared cassette."""
+        return (path, key) in self._refreshed
+
+    def refresh(self, path: Path, keys: set[str]) -> None:
+        self._refreshed |= {(path, key) for key in keys}
+
+    def to_json(self) -> dict[str, object]:
+        return {item.name: getattr(self, item.name) for item in fields(self) if not item.name.startswith("_")}
+
+    def add(self, other: dict[str, object]) -> None:
+        """Add the account of another worker."""
+        for name, value in other.items():
+            if isinstance(value, int):
+                setattr(self, name, getattr(self, name) + value)
+            elif isinstance(value, list):
+                self.notes += [note for note in value if note not in self.notes]
+            elif isinstance(value, dict):
+                for cause, tests in value.items():
+                    self.causes.setdefault(cause, []).extend(tests)

@@ -1,0 +1,82 @@
+"""A child process takes part in its parent's scope, and reports to it by a journal."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from llm_strategy.cassette.project import Project
+from llm_strategy.cassette.scope import CassetteScope, CassetteTurn, Rules
+from llm_strategy.context import CHILD_OPENER, Ask, Scope, Turn
+from llm_strategy.errors import CassetteMiss
+
+def describe(scope: CassetteScope, folder: Path) -> str:
+    """What a child process needs to take part in a scope."""
+    described = {"path": str(scope.path), "folder": str(folder), "rules": asdict(scope.rules)}
+    return json.dumps({CHILD_OPENER: "llm_strategy.cassette.child:open_child", **described, "model": scope.default_model, "journal": str(_journal(scope))})
+
+
+def _journal(scope: CassetteScope) -> Path:
+    return Path(tempfile.gettempdir()) / f"llm-strategy-{os.getpid()}-{id(scope):x}.jsonl"
+
+
+def open_child(described: str) -> Scope:
+    """The scope of the parent process, as its child takes part in it."""
+    said = json.loads(described)
+    return _ChildScope(
+        Path(said["path"]), Rules(**said["rules"]), Path(said["journal"]), Project(Path(said["folder"])), said["model"]
+    )
+
+
+class _ChildScope(CassetteScope):
+    """Tells the parent by a journal which recordings were used, and what was missed."""
+
+    def __init__(self, path: Path, rules: Rules, journal: Path, project: Project, model: str | None) -> None:
+        super().__init__(path, rules, project=project, default_model=model)
+        self._journal = journal
+
+    def enter(self, ask: Ask) -> Turn:
+        try:
+            turn = super().enter(ask)
+        except CassetteMiss as miss:
+            self._tell({"miss": str(miss), "function": miss.function, "causes": miss.causes})
+            raise
+        if isinstance(turn, CassetteTurn):
+            used = (turn.ask.request.key, turn.occurrence)
+            self._tell({"used": used, "replayed": turn.call is not None})
+        return turn
+
+    def _tell(self, line: dict[str, object]) -> None:
+        text = json.dumps(line) + "\n"
+        handle = os.open(self._journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(handle, text.encode())
+        finally:
+            os.close(handle)
+
+
+
+
+def read_journal(scope: CassetteScope) -> None:
+    """Take in what child processes did in a scope."""
+    journal = _journal(scope)
+    if not journal.exists():
+        return
+    for line in journal.read_text().splitlines():
+        said = json.loads(line)
+        if "miss" in said:
+            scope.misses.append(CassetteMiss(said["miss"], function=said["function"], causes=said["causes"]))
+            scope.account.count(missed=1)
+            scope.account.caused(tuple(said["causes"]), scope.rules.owner or str(scope.path))
+        else:
+            key, occurrence = said["used"]
+            scope.usage.calls[len(scope.usage.calls) + _CHILDREN] = (key, occurrence)
+            scope.account.count(**{"replayed" if said["replayed"] else "asked": 1})
+    journal.unlink()
+
+
+_CHILDREN = 1 << 40
+"""Calls of child processes stand behind the parent's own in request order."""

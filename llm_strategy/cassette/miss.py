@@ -1,0 +1,97 @@
+"""What a miss says: what changed, against which recording, and the command that mends it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llm_strategy.cassette.modes import ENVIRONMENT
+from llm_strategy.cassette.store import Entry, open_file
+from llm_strategy.context import Ask
+from llm_strategy.errors import CassetteError, CassetteMiss
+
+if TYPE_CHECKING:
+    from llm_strategy.cassette.scope import CassetteScope
+
+
+def explain(scope: CassetteScope, ask: Ask, occurrence: int) -> CassetteMiss:
+    """The error for a request that a scope has no recording of."""
+    name = ask.site.function or "a model"
+    where = f" ({shown(ask.site.file)}:{ask.site.line})" if ask.site.file else ""
+    head = f"no recording answers this call of {name}{where}"
+    causes, body = _reason(scope, ask, occurrence)
+    text = "\n".join([head, "", *body, "", *_mend(scope, ask, occurrence)])
+    return CassetteMiss(text, request=ask.request, function=ask.site.function, causes=causes)
+
+
+def _reason(scope: CassetteScope, ask: Ask, occurrence: int) -> tuple[tuple[str, ...], list[str]]:
+    if scope.rules.refusal is not None:
+        return (scope.rules.refusal,), [scope.rules.refusal]
+    path = shown(scope.path)
+    recorded = scope.file.find(ask.request.key, 1)
+    if recorded is not None:
+        count = sum(entry.key == ask.request.key for entry in scope.file.entries)
+        cause = "asked more often than recorded"
+        held = "one is recorded" if count == 1 else f"{count} are recorded"
+        return (cause,), [
+            f"{cause}: this is equal request number {occurrence}, and {held} ({shown_place(recorded)}).",
+            'To replay the last answer for all further ones: @pytest.mark.llm_cassette(repeat="last")',
+        ]
+    elsewhere = scope.elsewhere(ask.request.key, occurrence)
+    if elsewhere is not None:
+        return ("recorded in another cassette",), [f"{path} lacks it; it is recorded by {_recorder(elsewhere)}."]
+    entries = scope.file.entries
+    if not entries:
+        what = "is empty" if scope.path.exists() else "does not exist yet"
+        return ("nothing recorded yet",), [f"nothing is recorded here yet: {path} {what}."]
+    return _nearest(scope, ask, entries)
+
+
+def _nearest(scope: CassetteScope, ask: Ask, entries: Sequence[Entry]) -> tuple[tuple[str, ...], list[str]]:
+    # Loaded here because a run without a miss, which is most runs, needs none of it.
+    from llm_strategy.difference import compare
+    from llm_strategy.nearest import Candidate, find_nearest
+
+    used = {entry for call in scope.usage.ordered() if (entry := scope.file.find(*call)) is not None}
+    candidates = [Candidate(entry.function, entry.raw, entry in used) for entry in entries]
+    at = find_nearest(ask.request, ask.site.function, candidates)
+    if at is None:
+        return ("a new call",), [f"{shown(scope.path)} holds nothing like it."]
+    try:
+        recorded = entries[at].request
+    except CassetteError as error:
+        return ("a damaged recording",), [str(error)]
+    difference = compare(recorded, ask.request, ask.site.blocks)
+    lines = [f"changed: {cause}" for cause in difference.causes]
+    return difference.causes, [*lines, f"nearest recording: {shown_place(entries[at])}", "", difference.diff.rstrip("\n")]
+
+
+def _recorder(entry: Entry) -> str:
+    owner = open_file(entry.path).header.get("recorded_by")
+    return f"{owner} ({shown_place(entry)})" if isinstance(owner, str) else shown_place(entry)
+
+
+def _mend(scope: CassetteScope, ask: Ask, occurrence: int) -> list[str]:
+    if scope.rules.refusal is not None:
+        return []
+    command = scope.rules.command or f"{ENVIRONMENT}=new, or use_cassette(..., mode='new')"
+    if scope.elsewhere(ask.request.key, occurrence) is not None:
+        return [f"To copy it here without asking a model: {command}"]
+    model = f" {ask.request.model}" if ask.request.model else ""
+    return [f"To ask{model or ' the model'} and keep the answer: {command}"]
+
+
+def shown(path: str | Path) -> str:
+    """A path as short as it can be written from here."""
+    try:
+        relative = os.path.relpath(path)
+    except ValueError:
+        return str(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+def shown_place(entry: Entry) -> str:
+    path, _, line = entry.place.rpartition(":")
+    return f"{shown(path)}:{line}"

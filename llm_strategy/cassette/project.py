@@ -1,0 +1,52 @@
+"""All cassettes of a project: where else a call is recorded, so that moving a test costs nothing."""
+
+from __future__ import annotations
+
+import re
+import threading
+from functools import cached_property
+from pathlib import Path
+
+from llm_strategy.cassette.store import Entry, open_file
+from llm_strategy.errors import CassetteError
+
+_KEY = re.compile(rb'^key: "?([0-9a-f]{64})"?\r?$', re.MULTILINE)
+
+
+class Project:
+    """The folder of the cassettes, read once, when a call is missing where it should be."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = threading.Lock()
+
+    @cached_property
+    def _paths(self) -> dict[str, list[Path]]:
+        paths: dict[str, list[Path]] = {}
+        for path in sorted(self.folder.rglob("*.yaml")):
+            if path.name.endswith(".new.yaml") or not path.is_file():
+                continue
+            for found in _KEY.finditer(path.read_bytes()):
+                paths.setdefault(found[1].decode(), []).append(path)
+        return paths
+
+    def add(self, key: str, path: Path) -> None:
+        """Note a call that was recorded just now."""
+        with self._lock:
+            if not path.name.endswith(".new.yaml"):
+                self._paths.setdefault(key, []).append(path)
+
+    def find(self, key: str, occurrence: int, *, apart_from: Path) -> Entry | None:
+        """The n-th recording of a call in the first other cassette that has it; damaged ones are passed over."""
+        with self._lock:
+            paths = list(dict.fromkeys(self._paths.get(key, ())))
+        for path in paths:
+            if path.resolve() == apart_from.resolve():
+                continue
+            try:
+                entry = open_file(path).find(key, occurrence)
+                if entry is not None and entry.response is not None:
+                    return entry
+            except (CassetteError, OSError):
+                continue
+        return None

@@ -1,0 +1,39 @@
+"""A cassette file to look into."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from llm_strategy.cassette.store import open_file
+from llm_strategy.log import Call
+from llm_strategy.values import JSON
+
+
+class Cassette(Sequence[Call]):
+    """The calls recorded in a file, in the order of the file. Raises CassetteError for a file that is damaged."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        if not self.path.exists():
+            raise FileNotFoundError(f"there is no cassette at {self.path}; record one: pytest --llm-record")
+        self._file = open_file(self.path)
+
+    @property
+    def header(self) -> dict[str, JSON]:
+        """What the file says of itself: format, version, what answered, which test recorded it."""
+        return self._file.header
+
+    def __len__(self) -> int:
+        return len(self._file.entries)
+
+    def __iter__(self) -> Iterator[Call]:
+        asked: dict[str, int] = {}
+        for entry in self._file.entries:
+            asked[entry.key] = asked.get(entry.key, 0) + 1
+            yield entry.call(asked[entry.key])
+
+    def __getitem__(self, index: Any) -> Any:
+        return list(self)[index]

@@ -1,0 +1,228 @@
+"""A scope that replays from a cassette and records into it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from llm_strategy.cassette.account import Account
+from llm_strategy.cassette.miss import explain
+from llm_strategy.cassette.modes import Mode
+from llm_strategy.cassette.store import CassetteFile, Entry, acquire, open_file, release
+from llm_strategy.context import Ask, Scope, Turn
+from llm_strategy.errors import CassetteMiss, SecretFound
+from llm_strategy.log import Call
+from llm_strategy.redaction import find_known
+from llm_strategy.values import Response
+
+if TYPE_CHECKING:
+    from llm_strategy.cassette.project import Project
+
+NEW_SUFFIX = ".new.yaml"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How a scope uses its cassette.
+
+    `owner` names the test or fixture whose scope it is, `shared` says that others use the cassette
+    too, `repeat="last"` replays the last recording for all later equal requests, `refusal` is why
+    recording is not allowed here, if it is not. `command` records what is missing.
+    """
+
+    mode: Mode = "replay"
+    owner: str | None = None
+    shared: bool = False
+    command: str | None = None
+    repeat: Literal["last"] | None = None
+    refusal: str | None = None
+
+
+@dataclass
+class Usage:
+    """What a scope took from its cassette, by (key, occurrence) in request order."""
+
+    calls: dict[int, tuple[str, int]] = field(default_factory=dict)
+    written: int = 0
+
+    def ordered(self) -> Sequence[tuple[str, int]]:
+        return [call for _, call in sorted(self.calls.items())]
+
+
+class CassetteScope(Scope):
+    """Calls that belong to one cassette. Touches no file before the first call."""
+
+    def __init__(
+        self,
+        path: Path,
+        rules: Rules,
+        *,
+        account: Account | None = None,
+        project: Project | None = None,
+        parent: Scope | None = None,
+        default_model: str | None = None,
+    ) -> None:
+        super().__init__(parent, default_model)
+        self.path = path
+        self.rules = rules
+        self.account = account if account is not None else Account()
+        self.project = project
+        self.misses: list[CassetteMiss] = []
+        self.usage = Usage()
+        self._lock = threading.Lock()
+        self._file: CassetteFile | None = None
+
+    @property
+    def recording_path(self) -> Path:
+        """Where answers are written: in mode `all`, beside the cassette until the test has passed."""
+        if self.rules.mode != "all":
+            return self.path
+        own = f".{sha256((self.rules.owner or '').encode()).hexdigest()[:8]}" if self.rules.shared else ""
+        return self.path.with_name(f"{self.path.stem}{own}{NEW_SUFFIX}")
+
+    @property
+    def recorded_by(self) -> str | None:
+        """The test that a cassette names as its own."""
+        return None if self.rules.shared else self.rules.owner
+
+    @property
+    def touched(self) -> bool:
+        """Whether any call needed the cassette."""
+        return self._file is not None
+
+    @property
+    def file(self) -> CassetteFile:
+        with self._lock:
+            if self._file is None:
+                if self.rules.mode == "all":
+                    # What a failed run before this one left is asked afresh too.
+                    self.recording_path.unlink(missing_ok=True)
+                self._file = open_file(self.recording_path)
+            return self._file
+
+    # The path of a call
+
+    def enter(self, ask: Ask) -> Turn:
+        if self.rules.mode == "live" or (ask.source is not None and not ask.source.recorded):
+            return self._begin(ask, None)
+        ask = self._with_model(ask)
+        key = ask.request.key
+        occurrence = self.calls.next_occurrence(key)
+        places = self._places()
+        self.usage.calls[places[0][1]] = (key, occurrence)
+        if self.rules.mode != "all" or self.account.refreshed(self.path, key):
+            entry = self._find(key, occurrence)
+            if entry is not None:
+                return CassetteTurn(self, places, ask, occurrence, entry)
+        self._may_record(ask, occurrence)
+        return CassetteTurn(self, places, ask, occurrence, None)
+
+    def _find(self, key: str, occurrence: int) -> Entry | None:
+        file = self.file
+        found = file.find(key, occurrence, repeat_last=self.rules.repeat == "last")
+        if found is None and self.rules.mode == "all":
+            found = open_file(self.path).find(key, occurrence)
+        return found
+
+    def _with_model(self, ask: Ask) -> Ask:
+        """Without a configured model, the recordings say which one it was."""
+        if ask.source is not None or self.rules.mode == "all":
+            return ask
+        for model in self.file.models:
+            request = replace(ask.request, model=model)
+            if self.file.find(request.key, 1):
+                return ask._replace(request=request)
+        models = self.file.models
+        return ask._replace(request=replace(ask.request, model=models[0])) if models else ask
+
+    def _may_record(self, ask: Ask, occurrence: int) -> None:
+        """Refuse what this scope must not ask: in replay, without a model, with a credential in it."""
+        if self.rules.mode in ("replay", "dry") or self.rules.refusal is not None:
+            self.miss(ask, occurrence)
+        for _, text, _ in ask.site.blocks:
+            name = find_known(text)
+            if name is not None:
+                subject = next(block[0] for block in ask.site.blocks if block[1] == text)
+                raise SecretFound(
+                    f"{subject} of {ask.site.function} holds the value of the environment variable {name}: recorded, "
+                    "it would be published with the cassette. Pass something else, or mark the parameter Volatile[...]"
+                )
+
+    def miss(self, ask: Ask, occurrence: int) -> None:
+        """Raise CassetteMiss, and keep it: whatever the code under test catches, the test must fail."""
+        error = explain(self, ask, occurrence)
+        with self._lock:
+            known = any(miss.request == error.request and miss.function == error.function for miss in self.misses)
+            if not known:
+                self.misses.append(error)
+                self.account.count(missed=1)
+                self.account.caused(error.causes, self.rules.owner or str(self.path))
+        raise error
+
+    def elsewhere(self, key: str, occurrence: int) -> Entry | None:
+        """The same call in another cassette of the project."""
+        return None if self.project is None else self.project.find(key, occurrence, apart_from=self.path)
+
+    def copies(self) -> bool:
+        return self.rules.mode == "new"
+
+
+class CassetteTurn(Turn):
+    """A call that is replayed, copied, or asked and recorded."""
+
+    def __init__(
+        self, scope: CassetteScope, places: Sequence[tuple[object, int]], ask: Ask, occurrence: int, entry: Entry | None
+    ) -> None:
+        super().__init__(places, ask, occurrence)  # type: ignore[arg-type]  # the places of a scope's logs
+        self._scope = scope
+        self._held: object = None
+        if entry is not None:
+            self._replay(entry)
+
+    def _replay(self, entry: Entry) -> None:
+        self.finish(self._made(entry.response, replayed=True))
+        self._scope.account.count(replayed=1)
+
+    def acquire(self, blocking: bool = True) -> bool:
+        """Take the right to ask for this occurrence, then look whether another process has asked meanwhile."""
+        key = self.ask.request.key
+        scope = self._scope
+        lock = scope.file.lock(f"{key[:16]}.{self.occurrence}")
+        if not acquire(lock, scope.file.path, blocking=blocking):
+            return False
+        self._held = lock
+        scope.file.refresh()
+        entry = scope.file.find(key, self.occurrence)
+        if entry is not None:
+            self._replay(entry)
+            return True
+        copied = scope.elsewhere(key, self.occurrence) if scope.copies() else None
+        if copied is not None:
+            entry = scope.file.append_copy(copied, scope.recorded_by)
+            self.finish(self._made(entry.response, replayed=True))
+            scope.account.count(copied=1)
+            scope.usage.written += 1
+        return True
+
+    def record(self, response: Response) -> Call:
+        scope = self._scope
+        call = self._made(response)
+        scope.file.append(call, scope.recorded_by)
+        scope.usage.written += 1
+        scope.account.asked_for(response)
+        if scope.project is not None:
+            scope.project.add(call.key, scope.file.path)
+        return self.finish(call)
+
+    def release(self) -> None:
+        if self.call is None:
+            # The model failed: the next equal request is this occurrence, asked again.
+            self._scope.calls.give_back(self.ask.request.key)
+            self._scope.usage.calls.pop(self._logs[0][1], None)
+        if self._held is not None:
+            release(self._held, remove=True)
+            self._held = None
