@@ -1,0 +1,1 @@
+"""Record and replay the model calls of tests: `pytest --llm-record` records, `pytest` replays."""

@@ -1,0 +1,24 @@
+"""The cure for a client that is built at import, and wants a key even where everything is replayed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+_MISSING = re.compile(
+    r"Missing credentials|api_key client option must be set|[A-Z]+_API_KEY[^\n]*(?:not set|environment variable|missing)"
+    r"|Did not find \w+_api_key|No API key|Could not resolve authentication",
+    re.IGNORECASE,
+)
+_CURE = """
+llm-strategy: a provider's client is built while the module is imported, and its SDK wants a key for that even
+where every call is replayed. Name the model instead: @llm_strategy("openai:NAME"), or give a function that
+makes the client when it is needed: llm_strategy(lambda: ChatOpenAI(model="NAME"), name="openai:NAME")."""
+
+
+def explain(report: pytest.CollectReport) -> None:
+    """Add the cure to the error of a module that could not be collected for want of a key."""
+    if report.failed and _MISSING.search(str(report.longrepr)):
+        report.sections.append(("llm-strategy", _CURE.strip()))
+        report.longrepr = f"{report.longrepr}\n{_CURE}"

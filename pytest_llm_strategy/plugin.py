@@ -1,0 +1,201 @@
+"""What pytest loads: options, markers, fixtures, and the hooks that give every test its scope.
+
+At start it imports pytest and the standard library only. The library itself comes without pydantic,
+YAML or any provider; those are loaded by the first call.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from llm_strategy import Session
+from pytest_llm_strategy import boundary, credentials, summary
+from pytest_llm_strategy.scopes import FixtureScopes, TestScope
+
+if TYPE_CHECKING:
+    from llm_strategy import Call
+
+SESSION = pytest.StashKey[Session]()
+FIXTURES = pytest.StashKey[FixtureScopes]()
+TEST = pytest.StashKey[TestScope]()
+SUBTESTS = pytest.StashKey["_Subtests"]()
+
+_RECORD = "--llm-record"
+_MODES = ("new", "all", "live", "dry", "replay")
+
+
+class _RecordMode(argparse.Action):
+    """`--llm-record` and each `--llm-record=MODE` as an option of its own.
+
+    An optional value would take the path in `pytest --llm-record tests/`; as names of one option
+    they are listed by the error for a mode that does not exist.
+    """
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **settings: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **settings)
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        setattr(namespace, self.dest, (option_string or "").partition("=")[2] or "new")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("llm-strategy", "model calls (llm-strategy)")
+    group.addoption(
+        _RECORD,
+        *(f"{_RECORD}={mode}" for mode in _MODES),
+        action=_RecordMode,
+        dest="llm_record",
+        default="replay",
+        help="ask models for the calls that no cassette answers and keep the answers (new); ask all afresh (all); use "
+        "no cassettes (live); list what would be asked (dry); never ask (replay, the default)",
+    )
+    group.addoption("--llm-cassettes", metavar="DIR", help="folder of the cassettes, relative to rootdir")
+    group.addoption("--llm-model", metavar="MODEL", help="'provider:name' for functions that name no model")
+    parser.addini("llm_cassettes", "folder of the cassettes, relative to rootdir", default="cassettes")
+    parser.addini("llm_model", "'provider:name' for functions that name no model", default="")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "llm_cassette(name=None, mode=None, http=False, repeat=None, expect_miss=False): the cassette of a test: a name "
+        "to share it, a record mode for recording sessions, HTTP calls too, repeat='last' to replay the last answer on",
+    )
+    folder = config.rootpath / (config.getoption("llm_cassettes") or config.getini("llm_cassettes"))
+    model = config.getoption("llm_model") or config.getini("llm_model") or None
+    session = Session(folder, mode=config.getoption("llm_record"), model=model)
+    config.stash[SESSION] = session
+    config.stash[FIXTURES] = FixtureScopes(session, config.rootpath)
+    config.stash[SUBTESTS] = _Subtests()
+    config.pluginmanager.register(config.stash[SUBTESTS])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if SESSION in config.stash:
+        config.stash[SESSION].finish()
+
+
+# The scope of a test
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    session = item.config.stash[SESSION]
+    scope = TestScope(item, session)
+    item.stash[TEST] = scope
+    running = item.config.stash[SUBTESTS].running
+    running[item.nodeid] = scope
+    session.enter(scope.scope)
+    try:
+        return (yield)
+    finally:
+        session.leave(scope.scope)
+        del running[item.nodeid]
+        scope.close()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    with item.stash[TEST].phase(final=False):
+        yield
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    with item.stash[TEST].phase(), boundary.guarded_test(item), item.stash[TEST].http():
+        yield
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    with item.stash[TEST].phase():
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[TEST].note(report)
+    return report
+
+
+class _Subtests:
+    """Watches for failed subtests, which are reported under their test's name and nowhere else."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, TestScope] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        scope = self.running.get(report.nodeid)
+        if scope is not None and report.failed:
+            scope.failed_subtest()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    boundary.guard_fixture(fixturedef)
+    if fixturedef.scope == "function":
+        return (yield)
+    with request.config.stash[FIXTURES].setting_up(fixturedef, request):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    credentials.explain(report)
+    return report
+
+
+# Fixtures
+
+
+@pytest.fixture
+def llm_cassette(request: pytest.FixtureRequest) -> Any:
+    """The cassette of this test: `calls` are those made so far, `path` is the file."""
+    return request.node.stash[TEST].scope
+
+
+@pytest.fixture
+def llm_calls(request: pytest.FixtureRequest) -> Sequence[Call]:
+    """Every model call of this test and its function-scoped fixtures, in the order in which they were asked."""
+    calls: Sequence[Call] = request.node.stash[TEST].scope.calls
+    return calls
+
+
+@pytest.fixture
+def prompt_snapshot(request: pytest.FixtureRequest) -> Any:
+    """`assert llm_calls == prompt_snapshot`: the prompts as a transcript under `__snapshots__`, reviewed as a diff."""
+    from pytest_llm_strategy import snapshots
+
+    return snapshots.prompt_snapshot(request, request.node.stash[TEST])
+
+
+# The end
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    account = session.config.stash[SESSION].finish()
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["llm_strategy"] = account.to_json()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Under pytest-xdist the workers' accounts are added up."""
+    account = getattr(node, "workeroutput", {}).get("llm_strategy")
+    if account is not None:
+        node.config.stash[SESSION].account.add(account)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    summary.write(terminalreporter, config.stash[SESSION])

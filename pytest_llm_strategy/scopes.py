@@ -1,0 +1,183 @@
+"""The scopes of tests, and of fixtures that live longer than a test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llm_strategy import CassetteMiss, Session
+from pytest_llm_strategy.boundary import find_miss
+
+
+class TestScope:
+    """A test's cassette and calls, from the beginning of its setup to the end of its teardown."""
+
+    __test__ = False
+
+    def __init__(self, item: pytest.Item, session: Session) -> None:
+        self.item = item
+        self.session = session
+        marker = item.get_closest_marker("llm_cassette")
+        options = _marker_options(item, marker) if marker else {}
+        self.expect_miss = bool(options.get("expect_miss"))
+        self._http = bool(options.get("http"))
+        name = options.get("name")
+        self.scope = session.open(
+            session.named_path(name) if name else session.test_path(item.nodeid),
+            owner=item.nodeid,
+            shared=name is not None,
+            mode=options.get("mode"),
+            repeat=options.get("repeat"),
+            refusal=_refusal(item),
+            command=f"pytest --llm-record {_quoted(item.nodeid)}",
+        )
+        self._phases: dict[str, bool] = {}
+        self._told = 0
+
+    # Misses
+
+    @contextmanager
+    def phase(self, *, final: bool = True) -> Iterator[None]:
+        """Setup, call or teardown: a miss fails it, whatever the code under test has caught.
+
+        Misses that were swallowed in the setup fail the call, not the setup (`final=False`).
+        """
+        try:
+            yield
+        except BaseException as error:
+            miss = find_miss(error)
+            if miss is None:
+                raise
+            self._fail([miss])
+        if final and not self.expect_miss and len(self.scope.misses) > self._told:
+            self._fail(self.scope.misses[self._told :])
+
+    def _fail(self, misses: list[CassetteMiss]) -> None:
+        self._told = len(self.scope.misses)
+        text = "\n\n".join(dict.fromkeys(str(miss) for miss in misses))
+        if self.session.mode == "dry":
+            pytest.skip(f"dry run: {text.splitlines()[0]}")
+        raise pytest.fail.Exception(text, pytrace=False) from None
+
+    # Passed?
+
+    def note(self, report: pytest.TestReport) -> None:
+        """Keep a phase's outcome, and show misses in a report that failed for another reason."""
+        passed = report.passed and not hasattr(report, "wasxfail")
+        self._phases[report.when or ""] = self._phases.get(report.when or "", True) and passed
+        if report.failed and self.scope.misses and not self.expect_miss and not isinstance(report.longrepr, str):
+            text = "\n\n".join(str(miss) for miss in self.scope.misses)
+            if text not in str(report.longrepr):
+                report.sections.append(("model calls that no recording answers", text))
+
+    def failed_subtest(self) -> None:
+        self._phases["subtest"] = False
+
+    @property
+    def passed(self) -> bool:
+        """Setup, call, teardown and all subtests passed, at the first try."""
+        return {"setup", "call", "teardown"} <= self._phases.keys() and all(self._phases.values())
+
+    def close(self) -> None:
+        self.session.close(self.scope, passed=self.passed, complete=not _is_given(self.item))
+
+    def http(self) -> AbstractContextManager[Any]:
+        """What takes in the HTTP calls of the test, where its marker asks for it."""
+        if not self._http:
+            return nullcontext()
+        return self.session.intercept(self.scope)
+
+
+def _marker_options(item: pytest.Item, marker: pytest.Mark) -> dict[str, Any]:
+    """The arguments of `llm_cassette`; raises UsageError for those that it does not have."""
+    known = ("name", "mode", "http", "repeat", "expect_miss")
+    options = dict(zip(known[:1], marker.args, strict=False)) | marker.kwargs
+    unknown = [name for name in options if name not in known]
+    if unknown or len(marker.args) > 1:
+        raise pytest.UsageError(f"{item.nodeid}: llm_cassette takes {', '.join(known)}, not {', '.join(unknown)}")
+    if options.get("repeat") not in (None, "last"):
+        raise pytest.UsageError(f"{item.nodeid}: llm_cassette(repeat=...) is 'last' or left out")
+    return options
+
+
+def _is_given(item: pytest.Item) -> bool:
+    return hasattr(getattr(item, "obj", None), "hypothesis")
+
+
+def _refusal(item: pytest.Item) -> str | None:
+    """Random prompts would be bought and never replay."""
+    if not _is_given(item):
+        return None
+    settings = getattr(item.obj, "_hypothesis_internal_use_settings", None)  # type: ignore[attr-defined]  # has obj
+    if settings is not None and settings.derandomize:
+        return None
+    return (
+        "recording under hypothesis's @given is refused: its random prompts would be bought and never replay. Add "
+        "@settings(derandomize=True), or mark the test @pytest.mark.llm_cassette(mode='live'), or use a ScriptedModel"
+    )
+
+
+def _quoted(nodeid: str) -> str:
+    return f"'{nodeid}'" if any(character in nodeid for character in " []()&;*?$") else nodeid
+
+
+class FixtureScopes:
+    """Fixtures wider than a test have cassettes of their own, so that it does not matter which test is first."""
+
+    def __init__(self, session: Session, root: Path) -> None:
+        self.session = session
+        self.root = root
+
+    @contextmanager
+    def setting_up(self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Iterator[None]:
+        """The setup of a fixture; its teardown gets the same scope again."""
+        session = self.session
+        scope = session.open(
+            session.fixture_path(self._module(fixturedef), fixturedef.argname, _parameter(fixturedef, request)),
+            owner=f"{self._module(fixturedef)}::{fixturedef.argname}",
+            command="pytest --llm-record",
+        )
+        passed = False
+
+        def end() -> None:
+            session.leave(scope)
+            session.close(scope, passed=passed)
+
+        # Finalizers run last to first: this one after the teardown, the one below before it.
+        fixturedef.addfinalizer(end)
+        session.enter(scope)
+        try:
+            yield
+            passed = True
+        finally:
+            session.leave(scope)
+            fixturedef.addfinalizer(lambda: session.enter(scope))
+
+    def _module(self, fixturedef: pytest.FixtureDef[Any]) -> str:
+        """The file that defines the fixture, relative to rootdir; its module's name where that is elsewhere."""
+        function = fixturedef.func
+        while hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        code = getattr(function, "__code__", None)
+        if code is not None:
+            relative = os.path.relpath(code.co_filename, self.root)
+            if not relative.startswith(".."):
+                return relative.replace(os.sep, "/")
+        return getattr(function, "__module__", "fixtures").replace(".", "/")
+
+
+def _parameter(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> str | None:
+    if fixturedef.params is None:
+        return None
+    index = request.param_index
+    ids = fixturedef.ids
+    parameter = fixturedef.params[index]
+    shown = ids(parameter) if callable(ids) else (ids[index] if ids else None)
+    if shown is None:
+        shown = parameter if isinstance(parameter, str | int | float | bool) else f"{fixturedef.argname}{index}"
+    return str(shown)

@@ -1,0 +1,39 @@
+"""The line at the end of a run that says what was asked, replayed and missed."""
+
+from __future__ import annotations
+
+import pytest
+
+from llm_strategy import Session
+
+_SHOWN = 10
+"""Causes of misses that are listed."""
+
+
+def write(reporter: pytest.TerminalReporter, session: Session) -> None:
+    """Write the account of a session, if it made any calls."""
+    account = session.account
+    line = _line(session)
+    if line:
+        reporter.write_line(f"model calls: {line}", **{"red" if account.missed else "green": True})
+    for cause, tests in sorted(account.causes.items(), key=lambda item: -len(item[1]))[:_SHOWN]:
+        reporter.write_line(f"  missed in {len(tests)} test{'s' * (len(tests) > 1)}: {cause}")
+    for note in account.notes:
+        reporter.write_line(f"  {note}")
+
+
+def _line(session: Session) -> str:
+    account = session.account
+    if session.mode in ("new", "all"):
+        parts = [f"asked {account.asked}", f"reused {account.replayed}", f"copied {account.copied}"]
+        if account.pruned:
+            parts.append(f"removed {account.pruned} stale")
+        tokens = account.input_tokens + account.output_tokens
+        if tokens:
+            parts.append(f"{account.input_tokens:,} input and {account.output_tokens:,} output tokens")
+        if account.missed:
+            parts.append(f"{account.missed} missed")
+        worth_saying = account.asked or account.replayed or account.copied or account.missed
+        return ", ".join(parts) if worth_saying else ""
+    counts = {"replayed": account.replayed, "missed": account.missed, "stale": account.stale}
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
