@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from llm_strategy.block import call_log as call_log
     from llm_strategy.block import use_cassette as use_cassette
     from llm_strategy.cassette.recordings import Cassette as Cassette
-    from llm_strategy.session import Session as Session
     from llm_strategy.chat import ChatChain as ChatChain
     from llm_strategy.errors import CassetteError as CassetteError
     from llm_strategy.errors import CassetteMiss as CassetteMiss
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from llm_strategy.models.openai import OpenAIModel as OpenAIModel
     from llm_strategy.models.scripted import ScriptedModel as ScriptedModel
     from llm_strategy.models.stub import StubModel as StubModel
+    from llm_strategy.session import Session as Session
     from llm_strategy.signature import Volatile as Volatile
     from llm_strategy.strategy import llm_strategy as llm_strategy
     from llm_strategy.values import Message as Message

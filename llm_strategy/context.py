@@ -11,7 +11,8 @@ from __future__ import annotations
 import importlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -60,7 +61,7 @@ class Turn:
         if call is not None:
             self.finish(call)
 
-    def acquire(self, blocking: bool = True) -> bool:
+    def acquire(self, blocking: bool = True) -> bool:  # noqa: ARG002  # what asks nobody waits for nobody
         """Take the right to ask. False where another holds it and `blocking` is not set."""
         return True
 
@@ -105,7 +106,7 @@ class Scope:
         self.calls = CallLog()
         self.closed = False
         self.parent = parent
-        self.default_model = default_model if parent is None else default_model or parent.default_model
+        self.default_model: str | None = default_model or (parent.default_model if parent else None)
 
     def enter(self, ask: Ask) -> Turn:
         """Begin a call. Raises CassetteMiss where this scope must not ask and has no recording."""
@@ -151,17 +152,32 @@ def _child_scope(described: str) -> Scope:
     return _child[described]
 
 
+_asking: ContextVar[bool] = ContextVar("llm_strategy_asking", default=False)
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """While a model is asked: what it sends over HTTP is part of that call, and no call of its own."""
+    token = _asking.set(True)
+    try:
+        yield
+    finally:
+        _asking.reset(token)
+
+
+def is_asking() -> bool:
+    return _asking.get()
+
+
 def enter_block(scope: Scope) -> Token[Scope | None]:
     """Make a scope the current one of this thread or task, until `leave_block`."""
     return _variable.set(scope)
 
 
 def leave_block(token: Token[Scope | None]) -> None:
-    try:
+    # Left in another context than entered (an async fixture), the closed scope is passed over.
+    with suppress(ValueError):
         _variable.reset(token)
-    except ValueError:
-        # Left in another context than entered (an async fixture): the closed scope is passed over.
-        pass
 
 
 def push(scope: Scope) -> None:

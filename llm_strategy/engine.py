@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from llm_strategy.canonical import FrozenJSON
-from llm_strategy.context import Ask, CallSite, Scope, Turn, current
+from llm_strategy.context import Ask, CallSite, Scope, Turn, asking, current
 from llm_strategy.errors import ModelError, ReplyError
 from llm_strategy.models import ENVIRONMENT, ModelSource, configured
+from llm_strategy.models.settings import normalized
 from llm_strategy.reply import complaint, parse
 from llm_strategy.schema import Output
 from llm_strategy.values import JSON, Message, Request
@@ -35,7 +36,7 @@ class Options:
 
     @classmethod
     def of(cls, source: ModelSource | None, settings: Mapping[str, JSON]) -> Options:
-        return cls(source, FrozenJSON(settings))
+        return cls(source, normalized(settings))
 
     def resolved(self) -> Options:
         """With the configured model in place of none, and the model's own settings below these."""
@@ -124,7 +125,9 @@ def _answer(ask: Ask) -> Turn:
         turn.acquire()
         try:
             if turn.call is None:
-                turn.record(_source(ask).generate(ask.request.sent()))
+                with asking():
+                    response = _source(ask).generate(ask.request.sent())
+                turn.record(response)
         finally:
             turn.release()
     return turn
@@ -137,18 +140,24 @@ _POLL = 0.02
 async def _aanswer(ask: Ask) -> Turn:
     turn = _scope().enter(ask)
     if turn.call is None:
-        while not turn.acquire(blocking=False):
-            await asyncio.sleep(_POLL)
+        await acquire(turn)
         try:
             if turn.call is None:
-                response = await _source(ask).agenerate(ask.request.sent())
-                await _in_thread(turn.record, response)
+                with asking():
+                    response = await _source(ask).agenerate(ask.request.sent())
+                await in_thread(turn.record, response)
         finally:
             turn.release()
     return turn
 
 
-async def _in_thread(record: Any, response: Any) -> None:
+async def acquire(turn: Turn) -> None:
+    """Take the right to ask, without holding up the event loop."""
+    while not turn.acquire(blocking=False):  # noqa: ASYNC110  # the reason is below
+        await asyncio.sleep(_POLL)  # another process may hold it, which no asyncio.Event tells
+
+
+async def in_thread(record: Any, response: Any) -> None:
     """Write in a worker thread, to the end even where the task is cancelled: the answer was paid for."""
     try:
         loop = asyncio.get_running_loop()

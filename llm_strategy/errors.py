@@ -1,14 +1,14 @@
 """What can go wrong.
 
-    BaseException
-    ├── CassetteMiss              no recording answers a request
-    └── Exception
-        └── LLMStrategyError
-            ├── PromptError       a member that no prompt can be made from (also NotImplementedError)
-            ├── ReplyError        a reply that is not a value of the return type (also ValueError)
-            ├── ModelError        the model could not be asked (also RuntimeError)
-            ├── CassetteError     a corrupt, unsafe or unsupported file (also ValueError)
-            └── SecretFound       a credential would have been written down (also ValueError)
+BaseException
+├── CassetteMiss              no recording answers a request
+└── Exception
+    └── LLMStrategyError
+        ├── PromptError       a member that no prompt can be made from (also NotImplementedError)
+        ├── ReplyError        a reply that is not a value of the return type (also ValueError)
+        ├── ModelError        the model could not be asked (also RuntimeError)
+        ├── CassetteError     a corrupt, unsafe or unsupported file (also ValueError)
+        └── SecretFound       a credential would have been written down (also ValueError)
 """
 
 from __future__ import annotations

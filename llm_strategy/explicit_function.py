@@ -16,7 +16,9 @@ R = TypeVar("R")
 
 
 @overload
-def llm_explicit_function(function: staticmethod[Concatenate[Any, P], R]) -> staticmethod[Concatenate[Any, P], R]: ...
+def llm_explicit_function(  # type: ignore[overload-overlap]  # a static method can be called too, and stays one
+    function: staticmethod[Concatenate[Any, P], R],
+) -> staticmethod[Concatenate[Any, P], R]: ...
 @overload
 def llm_explicit_function(function: Callable[Concatenate[Any, P], R]) -> StrategyFunction[Concatenate[Any, P], R]: ...
 def llm_explicit_function(function: Any) -> Any:

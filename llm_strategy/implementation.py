@@ -46,12 +46,11 @@ class _Prepared:
     def drive(self, driver: Callable[..., Any]) -> Any:
         signature = self.prompt.signature
         steps = engine.value_steps(self.rendered.request, self.prompt.output, self.options)
-        return driver(steps, self.options, CallSite(signature.name, signature.file, signature.line, self.rendered.blocks))
+        site = CallSite(signature.name, signature.file, signature.line, self.rendered.blocks)
+        return driver(steps, self.options, site)
 
 
-def implement(
-    function: FunctionType, options: Options | None, *, binding: Binding | None = None
-) -> FunctionType:
+def implement(function: FunctionType, options: Options | None, *, binding: Binding | None = None) -> FunctionType:
     """The function with a model for a body.
 
     Without `options`, its first parameter takes the model at call time. Raises PromptError where the

@@ -111,7 +111,8 @@ class Prompt:
         if described:
             yield Block("the parameters", "Parameters:")
             yield from _paragraph(
-                Block(f"the description of the parameter {parameter.name!r}", _line(parameter)) for parameter in described
+                Block(f"the description of the parameter {parameter.name!r}", _line(parameter))
+                for parameter in described
             )
         annotations = [parameter.annotation for parameter in self.signature.parameters]
         kinds = list(structured_types([*([owner] if owner else []), *annotations]))
@@ -125,7 +126,7 @@ class Prompt:
         parameters = [signature.bound_name] if signature.bound_name else []
         plain = inspect.Parameter
         for at, parameter in enumerate(signature.parameters):
-            stars = {plain.VAR_POSITIONAL: "*", plain.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+            stars = "*" if parameter.kind is plain.VAR_POSITIONAL else "**" * (parameter.kind is plain.VAR_KEYWORD)
             before = [p.kind for p in signature.parameters[:at]]
             keyword_only = plain.KEYWORD_ONLY
             if parameter.kind is keyword_only and not {keyword_only, plain.VAR_POSITIONAL} & set(before):
@@ -172,7 +173,7 @@ def schema_block(output: Output) -> Block:
 def _paragraph(blocks: Iterable[Block]) -> Iterator[Block]:
     """Blocks that stand on adjoining lines."""
     lines = list(blocks)
-    yield from (block._replace(end="\n") for block in lines[:-1])
+    yield from (Block(block.subject, block.text, "\n") for block in lines[:-1])
     yield from lines[-1:]
 
 
@@ -209,8 +210,8 @@ def _is_structured(kind: type) -> bool:
 def _fields(kind: type) -> Iterator[tuple[str, Any, str | None]]:
     """Name, annotation and description of each field of a class."""
     if issubclass(kind, BaseModel):
-        for name, field in kind.model_fields.items():
-            yield name, field.annotation, field.description
+        for name, info in kind.model_fields.items():
+            yield name, info.annotation, info.description
         return
     if issubclass(kind, enum.Enum):
         return
@@ -219,21 +220,20 @@ def _fields(kind: type) -> Iterator[tuple[str, Any, str | None]]:
     except (NameError, TypeError):
         # A name that exists only for type checkers, or inside a function: the text says as much as the type.
         hints = dict(getattr(kind, "__annotations__", {}))
-    metadata = {field.name: field.metadata for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else {}
-    defaults = getattr(kind, "__dataclass_fields__", {})
+    fields: Mapping[str, dataclasses.Field[Any]] = getattr(kind, "__dataclass_fields__", {})
     for name in hints if typing.is_typeddict(kind) or issubclass(kind, tuple) else field_names(kind):
         hint = hints.get(name, Any)
-        default = getattr(defaults.get(name), "default", None)
-        description = description_in([*getattr(hint, "__metadata__", ()), default])
-        yield name, hint, description or metadata.get(name, {}).get("description")
+        field = fields.get(name)
+        description = description_in([*getattr(hint, "__metadata__", ()), getattr(field, "default", None)])
+        yield name, hint, description or (field.metadata.get("description") if field else None)
 
 
 def type_blocks(kind: type) -> Iterator[Block]:
     """A class with fields as a few lines: its name, what it is, each field with its type and description."""
     name = type_text(kind)
-    documentation = kind.__dict__.get("__doc__") or ""
+    documentation = inspect.cleandoc(kind.__dict__.get("__doc__") or "")
     # dataclasses write a docstring of their own, which is the signature once more.
-    summary = "" if documentation.startswith(f"{kind.__name__}(") else documentation.strip().partition("\n\n")[0]
+    summary = "" if documentation.startswith(f"{kind.__name__}(") else documentation.partition("\n\n")[0]
     comment = f"  # {_one_line(summary)}" if summary else ""
     yield Block(f"the type {name}", f"{name}:{comment}")
     if issubclass(kind, enum.Enum):

@@ -20,46 +20,43 @@ from urllib.parse import quote
 class Rule(NamedTuple):
     """A pattern, and a string that stands in every text that it matches.
 
-    Looking for a fixed string costs a hundredth of matching a pattern, and nearly no prompt holds one.
+    Looking for a fixed string costs a hundredth of matching a pattern, and nearly no prompt holds one. So most
+    patterns are never used, and none is compiled before it is.
     """
 
     anchor: str
-    pattern: re.Pattern[str]
+    pattern: str
     replacement: str
 
 
-def _rule(anchor: str, pattern: str, replacement: str) -> Rule:
-    return Rule(anchor, re.compile(pattern), replacement)
-
-
-_PRIVATE_KEY = _rule(
+_PRIVATE_KEY = Rule(
     "PRIVATE KEY-----",
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----",
     "<private-key>",
 )
 SECRETS: tuple[Rule, ...] = (
-    _rule("sk-ant-", r"sk-ant-[\w-]{16,}", "<anthropic-key>"),
-    _rule("sk-", r"(?<![\w-])sk-(?:proj-|svcacct-|admin-|None-|or-v1-)?[A-Za-z0-9_-]{20,}", "<openai-key>"),
-    _rule("AIza", r"\bAIza[\w-]{35}", "<google-key>"),
-    _rule("ya29.", r"\bya29\.[\w-]{20,}", "<google-token>"),
-    _rule("IA", r"\bA(?:KIA|SIA)[A-Z0-9]{16}\b", "<aws-key-id>"),
-    _rule("ABSK", r"\bABSK[A-Za-z0-9+/]{60,}={0,2}", "<bedrock-key>"),
-    _rule("hf_", r"\bhf_[A-Za-z0-9]{30,}", "<huggingface-token>"),
-    _rule("gsk_", r"\bgsk_[A-Za-z0-9]{40,}", "<groq-key>"),
-    _rule("xai-", r"\bxai-[A-Za-z0-9]{60,}", "<xai-key>"),
-    _rule("pplx-", r"\bpplx-[A-Za-z0-9]{40,}", "<perplexity-key>"),
-    *(_rule(f"gh{kind}_", rf"\bgh{kind}_[A-Za-z0-9]{{36,}}", "<github-token>") for kind in "pousr"),
-    _rule("github_pat_", r"\bgithub_pat_\w{40,}", "<github-token>"),
-    _rule("xox", r"\bxox[abeoprs]-[\w-]{10,}", "<slack-token>"),
-    _rule("eyJ", r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}", "<jwt>"),
-    _rule(
+    Rule("sk-ant-", r"sk-ant-[\w-]{16,}", "<anthropic-key>"),
+    Rule("sk-", r"(?<![\w-])sk-(?:proj-|svcacct-|admin-|None-|or-v1-)?[A-Za-z0-9_-]{20,}", "<openai-key>"),
+    Rule("AIza", r"\bAIza[\w-]{35}", "<google-key>"),
+    Rule("ya29.", r"\bya29\.[\w-]{20,}", "<google-token>"),
+    Rule("IA", r"\bA(?:KIA|SIA)[A-Z0-9]{16}\b", "<aws-key-id>"),
+    Rule("ABSK", r"\bABSK[A-Za-z0-9+/]{60,}={0,2}", "<bedrock-key>"),
+    Rule("hf_", r"\bhf_[A-Za-z0-9]{30,}", "<huggingface-token>"),
+    Rule("gsk_", r"\bgsk_[A-Za-z0-9]{40,}", "<groq-key>"),
+    Rule("xai-", r"\bxai-[A-Za-z0-9]{60,}", "<xai-key>"),
+    Rule("pplx-", r"\bpplx-[A-Za-z0-9]{40,}", "<perplexity-key>"),
+    *(Rule(f"gh{kind}_", rf"\bgh{kind}_[A-Za-z0-9]{{36,}}", "<github-token>") for kind in "pousr"),
+    Rule("github_pat_", r"\bgithub_pat_\w{40,}", "<github-token>"),
+    Rule("xox", r"\bxox[abeoprs]-[\w-]{10,}", "<slack-token>"),
+    Rule("eyJ", r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}", "<jwt>"),
+    Rule(
         "://",
         r"(?<=[?&])((?:X-Amz|x-amz)-(?:Signature|Credential|Security-Token)|(?:X-Goog-)?[sS]ig(?:nature)?)"
         r"=[^&\s\"'<>]{8,}",
         r"\1=<signature>",
     ),
-    _rule("://", r"(?<=://)[^\s/:@\"'<>]+:[^\s/@\"'<>]{3,}(?=@)", "<credentials>"),
-    _rule("earer ", r"\b([Bb]earer) [A-Za-z0-9._~+/-]{20,}=*", r"\1 <token>"),
+    Rule("://", r"(?<=://)[^\s/:@\"'<>]+:[^\s/@\"'<>]{3,}(?=@)", "<credentials>"),
+    Rule("earer ", r"\b([Bb]earer) [A-Za-z0-9._~+/-]{20,}=*", r"\1 <token>"),
 )
 
 # In a prompt paths stand inside JSON as a rule, where a backslash is doubled.
@@ -67,15 +64,15 @@ _SLASH = r"(?:/|\\\\?)"
 _NAME = r"[^/\\\s\"'<>|:*?]+"
 _WINDOWS = rf"\b[A-Za-z]:{_SLASH}Users{_SLASH}{_NAME}"
 PATHS: tuple[Rule, ...] = (
-    _rule("pytest-of-", rf"{_SLASH}pytest-of-{_NAME}{_SLASH}pytest-(?:\d+|current)", "/pytest"),
-    _rule("/var/folders/", rf"(?:/private)?/var/folders/{_NAME}/{_NAME}/T(?![\w-])", "<tmp>"),
-    _rule("AppData", rf"{_WINDOWS}{_SLASH}AppData{_SLASH}Local{_SLASH}Temp", "<tmp>"),
-    _rule("/tmp/", r"(?<![\w./-])/tmp(?=/)", "<tmp>"),
+    Rule("pytest-of-", rf"{_SLASH}pytest-of-{_NAME}{_SLASH}pytest-(?:\d+|current)", "/pytest"),
+    Rule("/var/folders/", rf"(?:/private)?/var/folders/{_NAME}/{_NAME}/T(?![\w-])", "<tmp>"),
+    Rule("AppData", rf"{_WINDOWS}{_SLASH}AppData{_SLASH}Local{_SLASH}Temp", "<tmp>"),
+    Rule("/tmp/", r"(?<![\w./-])/tmp(?=/)", "<tmp>"),
     # What `tempfile` makes: "tmp" and eight characters at random.
-    _rule("<tmp>", r"(?<=<tmp>[/\\])tmp[a-z0-9_]{8}(?![\w-])", "<random>"),
-    _rule("/home/", rf"(?<![\w.-])/home/{_NAME}", "<home>"),
-    _rule("Users", rf"(?<![\w.-])/Users/{_NAME}|{_WINDOWS}", "<home>"),
-    _rule("/root/", r"(?<![\w./-])/root(?=/)", "<home>"),
+    Rule("<tmp>", r"(?<=<tmp>[/\\])tmp[a-z0-9_]{8}(?![\w-])", "<random>"),
+    Rule("/home/", rf"(?<![\w.-])/home/{_NAME}", "<home>"),
+    Rule("Users", rf"(?<![\w.-])/Users/{_NAME}|{_WINDOWS}", "<home>"),
+    Rule("/root/", r"(?<![\w./-])/root(?=/)", "<home>"),
 )
 
 
@@ -83,7 +80,7 @@ def _rules(home: str, temporary: str) -> tuple[Rule, ...]:
     """All rules, this machine's own folders included: they may lie at unusual places."""
     folders = [(temporary, "<tmp>"), (home, "<home>")]
     own = tuple(
-        Rule(path, re.compile(rf"(?<![\w./-]){re.escape(path)}(?![\w-])"), name)
+        Rule(path, rf"(?<![\w./-]){re.escape(path)}(?![\w-])", name)
         for path, name in folders
         if len(path) > 3 and os.path.isabs(path)
     )
@@ -93,7 +90,7 @@ def _rules(home: str, temporary: str) -> tuple[Rule, ...]:
 def _apply(rules: tuple[Rule, ...], text: str) -> str:
     for rule in rules:
         if rule.anchor in text:
-            text = rule.pattern.sub(rule.replacement, text)
+            text = re.sub(rule.pattern, rule.replacement, text)
     return text
 
 
@@ -101,19 +98,29 @@ _LONGEST_CACHED = 4096
 
 
 @lru_cache(maxsize=8)
-def _paragraphs(home: str, temporary: str) -> Callable[[str], str]:
-    """Apply all rules to a paragraph, remembering: most of a prompt is the same from call to call."""
+def _replacing(home: str, temporary: str) -> Callable[[str], str]:
+    """Applies all rules paragraph by paragraph, remembering: most of a prompt is the same from call to call."""
     rules = _rules(home, temporary)
     remembered = lru_cache(maxsize=4096)(lambda text: _apply(rules, text))
-    return lambda text: remembered(text) if len(text) < _LONGEST_CACHED else _apply(rules, text)
+
+    def change(text: str) -> str:
+        return remembered(text) if len(text) < _LONGEST_CACHED else _apply(rules, text)
+
+    def replace(text: str) -> str:
+        # No rule reaches over a blank line but the one for private keys.
+        return "\n\n".join(map(change, _apply((_PRIVATE_KEY,), text).split("\n\n")))
+
+    return replace
+
+
+def replacing() -> Callable[[str], str]:
+    """The function `placeholders`, for many texts: this machine's folders are looked up once."""
+    return _replacing(os.path.expanduser("~"), tempfile.gettempdir())
 
 
 def placeholders(text: str) -> str:
     """The text with secrets of a known shape and home and temporary folders as fixed placeholders."""
-    # No rule reaches over a blank line but the one for private keys.
-    text = _apply((_PRIVATE_KEY,), text)
-    change = _paragraphs(os.path.expanduser("~"), tempfile.gettempdir())
-    return "\n\n".join(map(change, text.split("\n\n")))
+    return replacing()(text)
 
 
 _CREDENTIAL = re.compile(r"KEY|TOKEN|SECRET|PASSW(?:OR)?D|CREDENTIAL|PRIVATE|AUTH", re.IGNORECASE)

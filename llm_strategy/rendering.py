@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import inspect
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from json.encoder import encode_basestring, encode_basestring_ascii
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from llm_strategy.errors import PromptError
 
+R = TypeVar("R")
+
 WIDTH = 100
 """A value that fits into as many characters stands on one line."""
+
+
+def _for_each_type(function: Callable[[type], R]) -> Callable[[type], R]:
+    """Compute once for each type."""
+    return lru_cache(maxsize=1024)(function)
 
 
 def value_text(value: Any, name: str) -> str:
@@ -43,6 +52,8 @@ class _Unstable(Exception):
 
 
 def _string(value: str) -> str:
+    if value.isascii():
+        return encode_basestring(value)
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -72,7 +83,8 @@ def _layout(start: str, children: list[str], end: str, indent: str) -> str:
 
 
 def _array(value: Any, indent: str) -> str:
-    return _layout("[", [_text(item, indent + "  ") for item in value], "]", indent)
+    inner = indent + "  "
+    return _layout("[", [_text(item, inner) for item in value], "]", indent)
 
 
 def _set(value: Any, indent: str) -> str:
@@ -80,7 +92,8 @@ def _set(value: Any, indent: str) -> str:
 
 
 def _object(items: Iterator[tuple[str, Any]], indent: str) -> str:
-    return _layout("{", [f"{_string(name)}: {_text(item, indent + '  ')}" for name, item in items], "}", indent)
+    inner = indent + "  "
+    return _layout("{", [f"{_string(name)}: {_text(item, inner)}" for name, item in items], "}", indent)
 
 
 def _mapping(value: Mapping[Any, Any], indent: str) -> str:
@@ -100,7 +113,7 @@ def _scalar(value: Any, indent: str) -> str:
         raise _Unstable(type(value)) from None
 
 
-@lru_cache(maxsize=1024)
+@_for_each_type
 def _writer(kind: type) -> Callable[[Any, str], str]:
     """The function that writes the values of one type, chosen once."""
     if issubclass(kind, enum.Enum):
@@ -108,15 +121,14 @@ def _writer(kind: type) -> Callable[[Any, str], str]:
     if issubclass(kind, BaseModel):
         return lambda value, indent: _mapping(value.model_dump(), indent)
     if dataclasses.is_dataclass(kind) or hasattr(kind, "__attrs_attrs__"):
-        names = field_names(kind)
-        return lambda value, indent: _object(((name, getattr(value, name)) for name in names), indent)
+        return _writer_of_fields(field_names(kind))
     if issubclass(kind, str):
         return lambda value, indent: _string(str.__str__(value))
     if issubclass(kind, float):
         return lambda value, indent: _float(float(value))
-    for family, writer in ((dict, _mapping), ((list, tuple), _array), ((set, frozenset), _set)):
-        if issubclass(kind, family):  # type: ignore[arg-type]  # each is a class or a tuple of classes
-            return writer  # type: ignore[return-value]  # all take a value and an indentation
+    for family, writer in ((dict, _mapping), (list | tuple | deque, _array), (set | frozenset, _set)):
+        if issubclass(kind, family):
+            return writer
     if issubclass(kind, type):
         return lambda value, indent: _string(type_text(value))
     if hasattr(kind, "__next__") or issubclass(kind, types.FunctionType | types.MethodType | types.ModuleType):
@@ -125,7 +137,17 @@ def _writer(kind: type) -> Callable[[Any, str], str]:
     return _scalar
 
 
-def _refuse(value: Any, indent: str) -> str:
+def _writer_of_fields(names: Iterable[str]) -> Callable[[Any, str], str]:
+    heads = [(name, f"{_string(name)}: ") for name in names]
+
+    def write(value: Any, indent: str) -> str:
+        inner = indent + "  "
+        return _layout("{", [head + _text(getattr(value, name), inner) for name, head in heads], "}", indent)
+
+    return write
+
+
+def _refuse(value: Any, indent: str) -> str:  # noqa: ARG001  # a writer takes two
     raise _Unstable(type(value))
 
 
@@ -135,6 +157,7 @@ def _float(value: float) -> str:
     return repr(value)
 
 
+@_for_each_type
 def field_names(kind: type) -> tuple[str, ...]:
     """The names of the fields that make up a value of a class; members of other kinds are no part of it."""
     if dataclasses.is_dataclass(kind):
@@ -145,7 +168,7 @@ def field_names(kind: type) -> tuple[str, ...]:
         return tuple(attribute.name for attribute in kind.__attrs_attrs__)
     hints: dict[str, Any] = {}
     for base in reversed(kind.__mro__):
-        hints |= base.__dict__.get("__annotations__", {})
+        hints |= inspect.get_annotations(base)
     return tuple(name for name, hint in hints.items() if "ClassVar" not in str(hint) and not name.startswith("__"))
 
 

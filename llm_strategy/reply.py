@@ -81,7 +81,7 @@ def _problems(error: ValidationError) -> list[tuple[str, str]]:
 def _error(response: Response, output: Output, what: str, problems: list[tuple[str, str]]) -> ReplyError:
     expected = type_text(output.annotation)
     shown = response.content if len(response.content) <= SHOWN else f"{response.content[:SHOWN]} ..."
-    lines = [f"{output.place}: {what}; expected {expected} as {{\"return_value\": ...}}"]
+    lines = [f'{output.place}: {what}; expected {expected} as {{"return_value": ...}}']
     lines += [f"  {place}: {reason}" if place else f"  {reason}" for place, reason in problems]
     if response.finish_reason != "refusal" and shown.strip():
         lines.append(f"the reply was: {shown}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import typing
 from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
+from pydantic_core import SchemaError
 
 from llm_strategy.canonical import FrozenJSON
 from llm_strategy.errors import PromptError
@@ -69,20 +72,26 @@ _ANYTHING_GOES = ConfigDict(arbitrary_types_allowed=True)
 def argument_check(annotation: Any) -> Callable[[Any], str | None]:
     """A function that says what is wrong with a value as an argument of a type, or None.
 
-    Strict: `"3"` is no int. An int is a float, and instances of subclasses pass.
+    Strict: `"3"` is no int, a dict is no model. An int is a float, and instances of subclasses pass.
     """
     if annotation is Any:
         return lambda value: None
     try:
         adapter = TypeAdapter(annotation, config=None if _has_config(annotation) else _ANYTHING_GOES)
-    except (PydanticUserError, PydanticSchemaGenerationError, PydanticUndefinedAnnotation, TypeError):
+    except (PydanticUserError, PydanticSchemaGenerationError, PydanticUndefinedAnnotation, SchemaError, TypeError):
         # A type that pydantic has no schema for, such as a foreign generic: nothing to hold against a value.
         return lambda value: None
+    is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
     def check(value: Any) -> str | None:
+        if is_model and not isinstance(value, BaseModel):
+            # pydantic makes a model of a dict, even strictly.
+            return f"Input should be an instance of {annotation.__name__}"
         try:
             adapter.validate_python(value, strict=True)
         except ValidationError as error:
+            if _implements(value, annotation) and not any(problem["loc"] for problem in error.errors()):
+                return None
             return "; ".join(
                 f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" if problem["loc"] else problem["msg"]
                 for problem in error.errors(include_url=False, include_input=False)[:3]
@@ -92,10 +101,18 @@ def argument_check(annotation: Any) -> Callable[[Any], str | None]:
     return check
 
 
+def _implements(value: Any, annotation: Any) -> bool:
+    """Whether the type is an ABC that the value implements; pydantic knows only the built-in ones among them."""
+    kind = typing.get_origin(annotation) or annotation
+    return isinstance(kind, type) and inspect.isabstract(kind) and isinstance(value, kind)
+
+
 def _has_config(annotation: Any) -> bool:
     """Whether the type brings a configuration of its own, which pydantic lets nothing override."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return True
-    return hasattr(annotation, "__dataclass_fields__") or hasattr(annotation, "__pydantic_config__") or (
-        hasattr(annotation, "__total__") and hasattr(annotation, "__required_keys__")
+    return (
+        hasattr(annotation, "__dataclass_fields__")
+        or hasattr(annotation, "__pydantic_config__")
+        or (hasattr(annotation, "__total__") and hasattr(annotation, "__required_keys__"))
     )

@@ -94,7 +94,12 @@ class Session:
         """Record and replay what HTTP clients send to providers too, while the result is entered."""
         from llm_strategy.http import intercept
 
-        return intercept(scope)
+        interception: AbstractContextManager[Any] = intercept(scope)
+        return interception
+
+    def take_in(self, scope: CassetteScope) -> None:
+        """Add to a scope what child processes did in it so far."""
+        read_journal(scope)
 
     def close(self, scope: CassetteScope, *, passed: bool, complete: bool = True) -> None:
         """End a scope. What it recorded is put in order; with `passed`, it replaces what it replaces.

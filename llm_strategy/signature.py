@@ -10,7 +10,7 @@ from ast import Constant, Expr, parse
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from types import FunctionType
+from types import EllipsisType, FunctionType
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic.fields import FieldInfo
@@ -174,11 +174,12 @@ def is_unimplemented(function: FunctionType) -> bool:
     if body and body[0].opname == "RETURN_GENERATOR":
         # A coroutine: the frame is made and its first value dropped before the body begins.
         body = body[2:]
+    if any(step.opname == "PUSH_EXC_INFO" for step in body):
+        # Something is caught, `try: raise NotImplementedError` perhaps.
+        return False
     if body and body[0].opname == "LOAD_GLOBAL" and body[0].argval == "NotImplementedError":
         raised = next((at for at, step in enumerate(body) if step.opname == "RAISE_VARARGS"), None)
-        return raised is not None and not any(
-            more in step.opname for step in body[:raised] for more in _MORE
-        )
+        return raised is not None and not any(more in step.opname for step in body[:raised] for more in _MORE)
     opcodes = [(step.opname, step.argval) for step in body[:2]]
     if opcodes != [("LOAD_CONST", None), ("RETURN_VALUE", None)] and opcodes[:1] != [("RETURN_CONST", None)]:
         return False
@@ -198,5 +199,8 @@ def _is_ellipsis(function: FunctionType, step: dis.Instruction) -> bool:
         definition = parse(textwrap.dedent(inspect.getsource(function))).body[0]
         last = definition.body[-1]  # type: ignore[attr-defined]  # a definition has a body; what has none raises
     except (OSError, SyntaxError, AttributeError, IndexError):
-        return function.__doc__ is not None
-    return isinstance(last, Expr) and isinstance(last.value, Constant)
+        # Neither tells. Whoever promises a value does not mean `pass`.
+        return function.__doc__ is not None or function.__annotations__.get("return") not in (None, "None")
+    return (
+        isinstance(last, Expr) and isinstance(last.value, Constant) and isinstance(last.value.value, EllipsisType | str)
+    )

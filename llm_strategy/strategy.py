@@ -5,15 +5,16 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+from abc import update_abstractmethods
 from collections.abc import Callable, Iterator
 from types import FunctionType, new_class
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
-from llm_strategy.canonical import FrozenJSON
 from llm_strategy.engine import Options
 from llm_strategy.errors import PromptError
 from llm_strategy.implementation import StrategyFunction, implement
 from llm_strategy.models import opening, resolve
+from llm_strategy.models.settings import normalized
 from llm_strategy.signature import Binding, is_unimplemented
 from llm_strategy.values import JSON, Request
 
@@ -26,9 +27,9 @@ class Strategy(Protocol):
     """What `llm_strategy(model)` gives: a decorator for classes and functions that keeps their types."""
 
     @overload
-    def __call__(self, target: type[C], /) -> type[C]: ...
+    def __call__(self, target: type[C], /) -> type[C]: ...  # type: ignore[overload-overlap]  # a class is called, too
     @overload
-    def __call__(self, target: staticmethod[P, R], /) -> staticmethod[P, R]: ...
+    def __call__(self, target: staticmethod[P, R], /) -> staticmethod[P, R]: ...  # type: ignore[overload-overlap]  # so is this
     @overload
     def __call__(self, target: Callable[P, R], /) -> StrategyFunction[P, R]: ...
 
@@ -60,7 +61,7 @@ def llm_strategy(
     if isinstance(model, FunctionType) and name is None and is_unimplemented(model) and model.__doc__:
         return _decorate(model, Options())  # type: ignore[no-any-return]  # written as @llm_strategy, without a call
     source = None if model is None else resolve(model, name)
-    options = Options(source, FrozenJSON(settings), retries, strict_replies, opening(model))
+    options = Options(source, normalized(settings), retries, strict_replies, opening(model))
 
     def decorate(target: Any) -> Any:
         return _decorate(target, options)
@@ -86,15 +87,20 @@ def _decorate(target: Any, options: Options) -> Any:
 
 def _implement_class(cls: type, options: Options) -> type:
     """A subclass that is the class to everyone: same name, module, documentation; its members implemented."""
-    members = dict(_members(cls, options))
+    # Subscripted with its own parameters, a generic class stays generic.
+    parameters = getattr(cls, "__parameters__", ())
+    base = cls[parameters] if parameters else cls  # type: ignore[index]  # a class with parameters is generic
 
     def fill(namespace: dict[str, Any]) -> None:
-        namespace |= members
         namespace |= {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
         if cls.__dictoffset__ == 0:
             namespace["__slots__"] = ()
 
-    return new_class(cls.__name__, (cls,), {}, fill)
+    implemented = new_class(cls.__name__, (base,), {}, fill)
+    # Afterwards, because pydantic takes what stands in a class for its fields.
+    for name, member in _members(cls, options):
+        setattr(implemented, name, member)
+    return update_abstractmethods(implemented)
 
 
 def _members(cls: type, options: Options) -> Iterator[tuple[str, Any]]:
@@ -129,7 +135,7 @@ def _wrapped(member: Any, function: FunctionType, binding: Binding | None) -> An
     if binding is None:
         return staticmethod(function)
     if isinstance(member, property):
-        return StrategyProperty(function, doc=function.__doc__)
+        return StrategyProperty(function, member.fset, member.fdel, function.__doc__)
     if isinstance(member, functools.cached_property):
         cached = functools.cached_property(function)
         cached.__set_name__(object, function.__name__)
@@ -175,8 +181,16 @@ class BoundMember(functools.partial[Any]):
         self.__func__ = function
         self.__self__ = owner
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, BoundMember):
+            return NotImplemented
+        return self.__self__ is other.__self__ and self.__func__ is other.__func__
+
+    def __hash__(self) -> int:
+        return hash((id(self.__self__), self.__func__))
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return BoundMember, (self.__func__, self.__self__)
+        return getattr, (self.__self__, self.__name__)
 
     @property
     def request(self) -> Callable[..., Request]:

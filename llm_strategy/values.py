@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 from llm_strategy.canonical import FrozenJSON, digest
-from llm_strategy.redaction import each_text, placeholders
+from llm_strategy.redaction import each_text, placeholders, replacing
 
 JSON = Any
 """A value made of `dict`, `list`, `str`, `int`, `float`, `bool` and `None`."""
@@ -97,7 +97,8 @@ def _part_to_json(part: Part) -> dict[str, JSON]:
 
 def _part_from_json(data: Mapping[str, JSON]) -> Part:
     known = _PARTS[data["type"]]
-    return known(**{name: data.get(name) for name in known.__dataclass_fields__ if name != "type"})
+    fields: dict[str, JSON] = {name: data.get(name) for name in known.__dataclass_fields__ if name != "type"}
+    return known(**fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +174,15 @@ class Request:
             data.get("settings") or FrozenJSON(),
         )
 
-    @cached_property
+    @property
     def stored(self) -> dict[str, JSON]:
         """The request as JSON, with what differs between machines replaced by fixed placeholders."""
-        return {name: _placeholders(value) for name, value in _rename_ids(self.to_json()).items()}
+        # Not kept: a log of calls would hold every text twice.
+        change = replacing()
+        return {
+            name: _frozen_placeholders(value) if isinstance(value, FrozenJSON) else each_text(value, change)
+            for name, value in _rename_ids(self.to_json()).items()
+        }
 
     @cached_property
     def key(self) -> str:
@@ -199,10 +205,6 @@ class Request:
         for placeholder, value in self.volatile.items():
             text = text.replace(placeholder, value)
         return TextPart(text)
-
-
-def _placeholders(value: JSON) -> JSON:
-    return _frozen_placeholders(value) if isinstance(value, FrozenJSON) else each_text(value, placeholders)
 
 
 @lru_cache(maxsize=1024)

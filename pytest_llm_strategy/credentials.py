@@ -7,7 +7,8 @@ import re
 import pytest
 
 _MISSING = re.compile(
-    r"Missing credentials|api_key client option must be set|[A-Z]+_API_KEY[^\n]*(?:not set|environment variable|missing)"
+    r"Missing credentials|api_key client option must be set"
+    r"|[A-Z]+_API_KEY[^\n]*(?:not set|environment variable|missing)"
     r"|Did not find \w+_api_key|No API key|Could not resolve authentication",
     re.IGNORECASE,
 )

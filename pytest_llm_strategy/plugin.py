@@ -38,7 +38,7 @@ class _RecordMode(argparse.Action):
     def __init__(self, option_strings: Sequence[str], dest: str, **settings: Any) -> None:
         super().__init__(option_strings, dest, nargs=0, **settings)
 
-    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+    def __call__(self, _parser: Any, namespace: Any, _values: Any, option_string: str | None = None) -> None:
         setattr(namespace, self.dest, (option_string or "").partition("=")[2] or "new")
 
 
@@ -62,8 +62,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "llm_cassette(name=None, mode=None, http=False, repeat=None, expect_miss=False): the cassette of a test: a name "
-        "to share it, a record mode for recording sessions, HTTP calls too, repeat='last' to replay the last answer on",
+        "llm_cassette(name=None, mode=None, http=False, repeat=None, expect_miss=False): the cassette of a test: a "
+        "name to share it, a mode for recording sessions, HTTP calls too, repeat='last' to replay the last answer on",
     )
     folder = config.rootpath / (config.getoption("llm_cassettes") or config.getini("llm_cassettes"))
     model = config.getoption("llm_model") or config.getini("llm_model") or None
@@ -117,9 +117,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     item.stash[TEST].note(report)
     return report
@@ -149,7 +147,7 @@ def pytest_fixture_setup(
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     report = yield
     credentials.explain(report)
     return report

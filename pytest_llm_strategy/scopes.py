@@ -52,8 +52,12 @@ class TestScope:
         except BaseException as error:
             miss = find_miss(error)
             if miss is None:
+                # Whatever it is, the report shows the misses beside it; the teardown need not fail too.
+                self._told = len(self.scope.misses)
                 raise
             self._fail([miss])
+        if final:
+            self.session.take_in(self.scope)
         if final and not self.expect_miss and len(self.scope.misses) > self._told:
             self._fail(self.scope.misses[self._told :])
 
@@ -61,7 +65,8 @@ class TestScope:
         self._told = len(self.scope.misses)
         text = "\n\n".join(dict.fromkeys(str(miss) for miss in misses))
         if self.session.mode == "dry":
-            pytest.skip(f"dry run: {text.splitlines()[0]}")
+            asked = text.splitlines()[0].removeprefix("no recording answers this call of ")
+            raise pytest.skip.Exception(f"would be asked: {asked}", _use_item_location=True) from None
         raise pytest.fail.Exception(text, pytrace=False) from None
 
     # Passed?
@@ -96,7 +101,7 @@ class TestScope:
 def _marker_options(item: pytest.Item, marker: pytest.Mark) -> dict[str, Any]:
     """The arguments of `llm_cassette`; raises UsageError for those that it does not have."""
     known = ("name", "mode", "http", "repeat", "expect_miss")
-    options = dict(zip(known[:1], marker.args, strict=False)) | marker.kwargs
+    options: dict[str, Any] = {**dict(zip(known[:1], marker.args, strict=False)), **marker.kwargs}
     unknown = [name for name in options if name not in known]
     if unknown or len(marker.args) > 1:
         raise pytest.UsageError(f"{item.nodeid}: llm_cassette takes {', '.join(known)}, not {', '.join(unknown)}")
@@ -174,7 +179,7 @@ class FixtureScopes:
 def _parameter(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> str | None:
     if fixturedef.params is None:
         return None
-    index = request.param_index
+    index: int = request.param_index  # type: ignore[attr-defined]  # where a fixture has params, its request has it
     ids = fixturedef.ids
     parameter = fixturedef.params[index]
     shown = ids(parameter) if callable(ids) else (ids[index] if ids else None)

@@ -16,8 +16,9 @@ def write(reporter: pytest.TerminalReporter, session: Session) -> None:
     line = _line(session)
     if line:
         reporter.write_line(f"model calls: {line}", **{"red" if account.missed else "green": True})
-    for cause, tests in sorted(account.causes.items(), key=lambda item: -len(item[1]))[:_SHOWN]:
-        reporter.write_line(f"  missed in {len(tests)} test{'s' * (len(tests) > 1)}: {cause}")
+    if session.mode != "dry":
+        for cause, tests in sorted(account.causes.items(), key=lambda item: -len(item[1]))[:_SHOWN]:
+            reporter.write_line(f"  missed in {len(tests)} test{'s' * (len(tests) > 1)}: {cause}")
     for note in account.notes:
         reporter.write_line(f"  {note}")
 
@@ -35,5 +36,6 @@ def _line(session: Session) -> str:
             parts.append(f"{account.missed} missed")
         worth_saying = account.asked or account.replayed or account.copied or account.missed
         return ", ".join(parts) if worth_saying else ""
-    counts = {"replayed": account.replayed, "missed": account.missed, "stale": account.stale}
+    missed = "would be asked" if session.mode == "dry" else "missed"
+    counts = {"replayed": account.replayed, missed: account.missed, "stale": account.stale}
     return ", ".join(f"{count} {what}" for what, count in counts.items() if count)

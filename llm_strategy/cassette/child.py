@@ -13,10 +13,12 @@ from llm_strategy.cassette.scope import CassetteScope, CassetteTurn, Rules
 from llm_strategy.context import CHILD_OPENER, Ask, Scope, Turn
 from llm_strategy.errors import CassetteMiss
 
+
 def describe(scope: CassetteScope, folder: Path) -> str:
     """What a child process needs to take part in a scope."""
-    described = {"path": str(scope.path), "folder": str(folder), "rules": asdict(scope.rules)}
-    return json.dumps({CHILD_OPENER: "llm_strategy.cassette.child:open_child", **described, "model": scope.default_model, "journal": str(_journal(scope))})
+    described: dict[str, object] = {"path": str(scope.path), "folder": str(folder), "rules": asdict(scope.rules)}
+    described |= {"model": scope.default_model, "journal": str(_journal(scope))}
+    return json.dumps({CHILD_OPENER: "llm_strategy.cassette.child:open_child", **described})
 
 
 def _journal(scope: CassetteScope) -> Path:
@@ -56,8 +58,6 @@ class _ChildScope(CassetteScope):
             os.write(handle, text.encode())
         finally:
             os.close(handle)
-
-
 
 
 def read_journal(scope: CassetteScope) -> None:

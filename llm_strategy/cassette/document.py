@@ -22,11 +22,14 @@ def call_document(call: Call) -> bytes:
 
     Raises SecretFound where a known credential would still stand in it.
     """
+    is_http = isinstance(call.request, HTTPRequest)
     response = each_text(call.response.to_json(), scrub)
-    request = each_text(call.request.stored, scrub)
+    request = each_text(dict(call.request.http) if isinstance(call.request, HTTPRequest) else call.request.stored, scrub)
     document: dict[str, JSON] = {"key": call.key}
     if call.function is not None:
         document["function"] = call.function
+    if is_http:
+        document["kind"] = HTTP
     document |= {
         "request": request,
         "response": response,
@@ -86,8 +89,8 @@ def check_header(header: Any, path: object) -> dict[str, JSON]:
     return header
 
 
-def check_response(key: str, response: Any, sealed: object, place: str) -> Response:
-    """The response of a document, if its digest agrees; raises CassetteError."""
+def check_response(key: str, response: Any, sealed: object, place: object) -> Response:
+    """The response of a document, if its digest agrees; raises CassetteError, with `place` as a text in it."""
     try:
         if response_digest(key, response) != sealed:
             raise CassetteError(

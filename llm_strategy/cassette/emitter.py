@@ -10,11 +10,9 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from llm_strategy.errors import CassetteError
-
-JSON = Any
+from llm_strategy.values import JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +103,8 @@ class _Writer:
         elif not isinstance(value, list | tuple):
             self.lines.append(f"{head} {_scalar(value)}")
             return
+        if level >= self._limits.levels:
+            raise _too_much(f"a nesting of more than {self._limits.levels} levels")
         if not value:
             self.lines.append(head + (" {}" if isinstance(value, Mapping) else " []"))
         elif key is None:
@@ -117,10 +117,8 @@ class _Writer:
     def put_items(self, lead: str, column: int, items: JSON, level: int) -> None:
         """Write a mapping's or sequence's items at `column`; `lead` is what precedes the first on its line."""
         self._values += 2 * len(items) if isinstance(items, Mapping) else len(items)
-        if level > self._limits.levels:
-            raise _too_much(f"values nested deeper than {self._limits.levels} levels")
         if self._values > self._limits.values:
-            raise _too_much(f"more than {self._limits.values:,} values")
+            raise _too_much(f"a document of more than {self._limits.values:,} values")
         indentation = " " * column
         if isinstance(items, Mapping):
             for key, value in items.items():

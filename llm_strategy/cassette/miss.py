@@ -65,7 +65,12 @@ def _nearest(scope: CassetteScope, ask: Ask, entries: Sequence[Entry]) -> tuple[
         return ("a damaged recording",), [str(error)]
     difference = compare(recorded, ask.request, ask.site.blocks)
     lines = [f"changed: {cause}" for cause in difference.causes]
-    return difference.causes, [*lines, f"nearest recording: {shown_place(entries[at])}", "", difference.diff.rstrip("\n")]
+    return difference.causes, [
+        *lines,
+        f"nearest recording: {shown_place(entries[at])}",
+        "",
+        difference.diff.rstrip("\n"),
+    ]
 
 
 def _recorder(entry: Entry) -> str:

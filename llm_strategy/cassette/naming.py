@@ -49,4 +49,5 @@ def _name(base: str, parameters: str, identity: str) -> str:
     clean = clean and readable.partition(".")[0].lower() not in _DEVICES and not readable.startswith(".")
     if clean and not readable.endswith("."):
         return readable
-    return f"{readable[:_LONGEST].strip('.-') or 'x'}-{sha256(identity.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    mark = sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{readable[:_LONGEST].strip('.-') or 'x'}-{mark}"

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple, NoReturn
 
-from llm_strategy.cassette.emitter import ENCODED_TEXT, JSON, LIMITS, Limits, is_encoding
+from llm_strategy.cassette.emitter import ENCODED_TEXT, LIMITS, Limits, is_encoding
 from llm_strategy.errors import CassetteError
+from llm_strategy.values import JSON
 
 
 def load(data: bytes, *, source: str = "cassette", first_line: int = 1, limits: Limits = LIMITS) -> JSON:
@@ -28,7 +29,9 @@ def load(data: bytes, *, source: str = "cassette", first_line: int = 1, limits: 
     yaml = _yaml()
     try:
         if excess := limits.exceeded(data):
-            raise _Refusal(0, f"{excess} cannot be a cassette's")
+            raise _Refusal(0, f"{excess} is not allowed in a cassette")
+        if b"%TAG" in data and (directive := _TAG_DIRECTIVE.search(data)):
+            raise _Refusal(data.count(b"\n", 0, directive.start(1)), "a directive (%TAG) is not allowed in a cassette")
         data.decode()
         return _Builder(yaml, limits).build(yaml.parser(data).get_event)
     except _Refusal as refusal:
@@ -40,10 +43,14 @@ def load(data: bytes, *, source: str = "cassette", first_line: int = 1, limits: 
     conflict = _CONFLICT.search(data)
     if conflict is not None:
         line = data.count(b"\n", 0, conflict.start())
-        problem = "an unresolved merge conflict: keep the documents of both sides, or record again"
-    raise CassetteError(f"{source}:{first_line + line}: {problem}")
+        problem = "git left conflict markers here; keep whole documents of both sides"
+    raise CassetteError(
+        f"{source}:{first_line + line}: {problem}. Restore the file, or record again: pytest --llm-record=all"
+    )
 
 
+# libyaml compares each with all before it: 300,000 of them take it minutes
+_TAG_DIRECTIVE = re.compile(rb"(?:^|[\r\n]|\xc2\x85|\xe2\x80[\xa8\xa9])(?:\xef\xbb\xbf)*(%TAG)")
 # git's markers start a line; text in blocks is indented
 _CONFLICT = re.compile(rb"^(?:<{7} |={7}\r?$|>{7} |\|{7} )", re.MULTILINE)
 
@@ -117,7 +124,7 @@ class _Builder:
             elif kind is yaml.alias:
                 _refuse_reference(event)
             elif kind is yaml.document and self._root:
-                _refuse(event, "a second document where there should be one")
+                _refuse(event, "a second document within one")
         return self._root[0] if self._root else None
 
     def _enter(self, container: JSON, event: Any) -> None:
@@ -127,7 +134,7 @@ class _Builder:
             _refuse(event, "a key that is not text")
         self._levels.append((self._container, self._key))
         if len(self._levels) > self._limits.levels:
-            _refuse(event, f"values nested deeper than {self._limits.levels} levels")
+            _refuse(event, f"a nesting of more than {self._limits.levels} levels")
         self._container, self._key = container, _NO_KEY
 
     def _leave(self, event: Any) -> None:
@@ -138,7 +145,7 @@ class _Builder:
     def _place(self, value: JSON, event: Any) -> None:
         self._values += 1
         if self._values > self._limits.values:
-            _refuse(event, f"more than {self._limits.values:,} values")
+            _refuse(event, f"a document of more than {self._limits.values:,} values")
         container, key = self._container, self._key
         if type(container) is list:
             container.append(value)
@@ -148,7 +155,7 @@ class _Builder:
         elif type(value) is not str:
             _refuse(event, "a key that is not text")
         elif value in container:
-            _refuse(event, "a key that stands in its mapping twice")
+            _refuse(event, "the same key twice in a mapping")
         else:
             self._key = value
 
@@ -176,7 +183,7 @@ def _plain(event: Any) -> JSON:
     try:
         return int(text)
     except ValueError:  # Python reads no number of more than 4300 digits, for the time that it takes
-        _refuse(event, "a whole number that is too long")
+        _refuse(event, "a whole number of this length")
 
 
 def _decoded(mapping: dict[str, JSON], event: Any) -> JSON:
@@ -195,7 +202,7 @@ def _decoded(mapping: dict[str, JSON], event: Any) -> JSON:
     if encoding == ENCODED_TEXT or not isinstance(data, list) or not all(map(_is_pair, data)):
         _refuse(event, "an encoded value that cannot be decoded")
     if len(decoded := dict(data)) < len(data):
-        _refuse(event, "an encoded mapping with a key that stands in it twice")
+        _refuse(event, "the same key twice in an encoded mapping")
     return decoded
 
 
@@ -204,13 +211,13 @@ def _is_pair(item: JSON) -> bool:
 
 
 def _refuse(event: Any, problem: str) -> NoReturn:
-    raise _Refusal(event.start_mark.line, f"{problem}, which a cassette never has")
+    raise _Refusal(event.start_mark.line, f"{problem} is not allowed in a cassette")
 
 
 def _refuse_reference(event: Any) -> NoReturn:
     """Tags run code in some readers, and aliases of aliases can stand for more than memory holds."""
     kind = "a tag (!)" if getattr(event, "tag", None) is not None else "an anchor or alias (& or *)"
-    _refuse(event, f"{kind}; quote the text if it starts with that character")
+    _refuse(event, kind)
 
 
 def _locate(error: Any, data: bytes) -> tuple[int, str]:

@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 
 from llm_strategy.cassette import document
 from llm_strategy.cassette.reader import load
+from llm_strategy.cassette.shortcut import read_response
 from llm_strategy.errors import CassetteError
 from llm_strategy.log import Call
 from llm_strategy.values import JSON, Request, Response
@@ -53,6 +54,9 @@ class Entry:
         line = self._source.count(b"\n", 0, self.start) + 1
         return f"{self.path}:{line}"
 
+    def __str__(self) -> str:
+        return self.place
+
     @property
     def model(self) -> str | None:
         found = _MODEL.search(self._source, self.start, self.end)
@@ -62,19 +66,23 @@ class Entry:
     def response(self) -> Response:
         """The recorded response, checked against its digest. Only this part of the document is parsed."""
         if self._response is None:
-            start = self._source.find(b"\nresponse:\n", self.start, self.end)
-            stop = self._source.rfind(b"\nrequest_digest: ", self.start, self.end)
-            sealed = _END.search(self.raw[-90:])
-            if 0 <= start < stop and sealed:
-                parsed = load(self._source[start + 1 : stop + 1])
-                response = parsed.get("response") if isinstance(parsed, dict) else None
-                self._response = document.check_response(self.key, response, sealed[1].decode(), self.place)
-            else:
-                whole = self.parsed
-                self._response = document.check_response(
-                    self.key, whole.get("response"), whole.get("digest"), self.place
-                )
+            self._response = self._read_response()
         return self._response
+
+    def _read_response(self) -> Response:
+        start = self._source.find(b"\nresponse:\n", self.start, self.end)
+        stop = self._source.rfind(b"\nrequest_digest: ", self.start, self.end)
+        end = _END.search(self._source[self.end - 90 : self.end])
+        if not (0 <= start < stop and end):
+            whole = self.parsed
+            return document.check_response(self.key, whole.get("response"), whole.get("digest"), self)
+        text, sealed = self._source[start + 1 : stop + 1], end[1].decode()
+        response = read_response(text)
+        if response is not None and document.response_digest(self.key, response) == sealed:
+            return Response.from_json(response)
+        parsed = load(text)
+        response = parsed.get("response") if isinstance(parsed, dict) else None
+        return document.check_response(self.key, response, sealed, self)
 
     @property
     def parsed(self) -> dict[str, JSON]:

@@ -235,7 +235,7 @@ def _package(model: Any) -> str | None:
         module = base.__module__
         if module.startswith("openai.") and base.__name__.endswith("Client"):
             return "openai"
-        if module.startswith("langchain_core.language_models"):
+        if module.startswith("langchain_core.language_models") or base.__name__ == "RunnableBindingBase":
             return "langchain_core"
     return None
 

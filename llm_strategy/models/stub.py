@@ -104,7 +104,7 @@ def _scalar(kind: str, schema: Mapping[str, JSON]) -> JSON:
     return {"boolean": False}.get(kind)
 
 
-def _number(schema: Mapping[str, JSON]) -> int | float:
+def _number(schema: Mapping[str, JSON]) -> JSON:
     """The bound nearest to zero, on the step that `multipleOf` asks for."""
     step = schema.get("multipleOf", 1)
     lowest = schema.get("minimum", schema.get("exclusiveMinimum"))

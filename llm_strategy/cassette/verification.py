@@ -1,0 +1,62 @@
+"""Whether a cassette says what was recorded, and how an edited one is signed anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from llm_strategy.canonical import digest
+from llm_strategy.cassette import document
+from llm_strategy.cassette.emitter import emit
+from llm_strategy.cassette.store import CassetteFile, Entry, replace_file
+from llm_strategy.errors import CassetteError
+
+
+def _read(path: Path) -> CassetteFile:
+    if not path.exists():
+        raise FileNotFoundError(f"there is no cassette at {path}; record one: pytest --llm-record")
+    file = CassetteFile(path)
+    file.refresh()
+    return file
+
+
+def problems(path: Path) -> Iterator[str]:
+    """What is wrong with a cassette's documents, a line each. Raises CassetteError for what is none."""
+    file = _read(path)
+    if file.torn:
+        yield f"{path}: the last document is torn; the next recording drops it"
+    for entry in file.entries:
+        try:
+            parsed = entry.parsed
+            if digest(parsed.get("request")) != parsed.get("request_digest"):
+                yield f"{entry.place}: the recorded request does not agree with its digest"
+            document.check_response(entry.key, parsed.get("response"), parsed.get("digest"), entry.place)
+        except CassetteError as error:
+            yield str(error)
+
+
+def accept(path: Path) -> int:
+    """Sign every document as it now stands; returns how many needed it. Keys stay what they were."""
+    file = _read(path)
+    with file.locked():
+        signed = [_signed(entry) for entry in file.entries]
+        changed = sum(text is not None for text in signed)
+        if changed:
+            header = emit(file.header).encode("utf-8")
+            pieces = [entry.raw if text is None else text for entry, text in zip(file.entries, signed, strict=True)]
+            replace_file(path, [header, *pieces])
+    return changed
+
+
+def _signed(entry: Entry) -> bytes | None:
+    """The document with right digests, or None where it has them."""
+    parsed = dict(entry.parsed)
+    right = {
+        "request_digest": digest(parsed.get("request")),
+        "digest": document.response_digest(entry.key, parsed.get("response")),
+    }
+    if right.items() <= parsed.items():
+        return None
+    for name in right:
+        parsed.pop(name, None)
+    return emit({**parsed, **right}).encode("utf-8")

@@ -1,0 +1,120 @@
+"""The command `llm-strategy`: look at cassettes and check them.
+
+Exit codes: 0 good, 2 usage, 3 missing, 5 corrupt; the highest wins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from llm_strategy.cassette.recordings import Cassette
+from llm_strategy.cassette.verification import accept, problems
+from llm_strategy.errors import CassetteError
+from llm_strategy.log import Call
+
+GOOD, USAGE, MISSING, CORRUPT = 0, 2, 3, 5
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        return int(parsed.run(parsed))
+    except BrokenPipeError:
+        # The reader of a pipe, such as `head`, has seen enough.
+        sys.stderr.close()
+        return GOOD
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("llm-strategy", description="Look at recorded model calls, and check them.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for run, help_text in ((ls, "list cassettes"), (show, "show the calls of a cassette"), (verify, "check cassettes")):
+        command = commands.add_parser(run.__name__, help=help_text, description=(run.__doc__ or "").splitlines()[0])
+        command.add_argument("paths", nargs="*", type=Path, help="files or folders (default: cassettes)")
+        command.set_defaults(run=run)
+        if run is show:
+            command.add_argument("--json", action="store_true", help="one JSON object per call")
+        if run is verify:
+            command.add_argument("--accept", action="store_true", help="sign what was edited by hand")
+    return parser
+
+
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths or [Path("cassettes")]:
+        if path.is_dir():
+            yield from sorted(found for found in path.rglob("*.yaml") if ".locks" not in found.parts)
+        else:
+            yield path
+
+
+def ls(arguments: argparse.Namespace) -> int:
+    """List cassettes: how many calls each holds, what answered them, which test recorded them."""
+    code = GOOD
+    for path in _files(arguments.paths):
+        try:
+            cassette = Cassette(path)
+            answered = cassette.header.get("answered_by", "")
+            names = answered if isinstance(answered, str) else ", ".join(answered)
+            print(f"{path}: {len(cassette)} calls, answered by {names or 'nobody yet'}")
+        except (CassetteError, OSError) as error:
+            code = max(code, _complain(path, error))
+    return code
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Show the calls of cassettes: function, prompt and reply."""
+    code = GOOD
+    for path in _files(arguments.paths):
+        try:
+            for call in Cassette(path):
+                print(json.dumps(_call_json(call)) if arguments.json else _call_text(call))
+        except (CassetteError, OSError) as error:
+            code = max(code, _complain(path, error))
+    return code
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Check keys and digests; with --accept, sign replies that were edited by hand."""
+    code = GOOD
+    for path in _files(arguments.paths):
+        try:
+            if arguments.accept:
+                signed = accept(path)
+                print(f"{path}: {signed} signed anew" if signed else f"{path}: good")
+                continue
+            found = list(problems(path))
+        except (CassetteError, OSError) as error:
+            code = max(code, _complain(path, error))
+            continue
+        for problem in found:
+            print(problem, file=sys.stderr)
+        code = max(code, CORRUPT if found else GOOD)
+        if not found:
+            print(f"{path}: good")
+    return code
+
+
+def _complain(path: Path, error: Exception) -> int:
+    print(error if str(path) in str(error) else f"{path}: {error}", file=sys.stderr)
+    return MISSING if isinstance(error, FileNotFoundError) else CORRUPT
+
+
+def _call_json(call: Call) -> dict[str, object]:
+    return {
+        "key": call.key,
+        "occurrence": call.occurrence,
+        "function": call.function,
+        "request": call.request.to_json(),
+        "response": call.response.to_json(),
+    }
+
+
+def _call_text(call: Call) -> str:
+    lines = [f"=== {call.function or call.key[:12]} ({call.request.model})"]
+    lines += [f"--- {message.role}\n{message.content}" for message in call.request.messages]
+    return "\n".join([*lines, f"--- reply\n{call.response.content}\n"])

@@ -1,0 +1,7 @@
+"""Calls that a program makes to a provider itself, recorded and replayed where they leave it over HTTP."""
+
+from __future__ import annotations
+
+from llm_strategy.http.interception import intercept
+
+__all__ = ["intercept"]

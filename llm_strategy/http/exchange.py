@@ -1,0 +1,164 @@
+"""HTTP calls on their way through a scope."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from llm_strategy.cassette.scope import CassetteScope, CassetteTurn
+from llm_strategy.context import Ask, Turn
+from llm_strategy.errors import CassetteError, SecretFound
+from llm_strategy.http.traffic import credentials, http_response, replayed
+from llm_strategy.log import Call, CallLog
+from llm_strategy.redaction import each_text, find_known
+from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse
+
+_RETRIES = "x-stainless-retry-count"
+"""The header in which the clients of OpenAI and Anthropic say that they ask again of themselves."""
+
+
+class Exchange:
+    """One call. vcrpy's stubs take it for their cassette: it has the answer, or they fetch and append it."""
+
+    write_protected = False
+
+    def __init__(self, turn: Turn, headers: Mapping[str, str]) -> None:
+        self.turn = turn
+        self.asker = _asker(turn.ask)
+        self.fetched: dict[str, Any] | None = None
+        self._credentials = tuple(credentials(headers))
+
+    def can_play_response_for(self, _request: object) -> bool:
+        return self.turn.call is not None
+
+    def play_response(self, _request: object) -> dict[str, Any]:
+        response = self.turn.call.response if self.turn.call else None
+        try:
+            status, headers, body = replayed(response)  # type: ignore[arg-type]  # what else it may be fails below
+        except (AttributeError, TypeError, ValueError) as error:
+            raise CassetteError(f"a recorded HTTP answer is not complete ({error!r}); record again") from None
+        listed = {name: [value] for name, value in headers.items()}
+        return {"status": {"code": status, "message": None}, "headers": listed, "body": {"string": body}}
+
+    def append(self, _request: object, response: dict[str, Any]) -> None:
+        self.fetched = response
+
+    def check(self) -> None:
+        """Refuse to send what could not be recorded without writing a credential down; raises SecretFound."""
+        if self.turn.call is not None or not isinstance(self.turn, CassetteTurn):
+            return
+        request = self.turn.ask.request
+        assert isinstance(request, HTTPRequest)
+        for number, message in enumerate(request.messages, 1):
+            where = f"message {number} ({message.role}) of this HTTP call"
+            texts: list[str] = []
+            each_text(message.to_json(), texts.append)
+            for text in texts:
+                name = find_known(text)
+                if name is not None or any(secret in text for secret in self._credentials):
+                    what = f"the value of the environment variable {name}" if name else "the credential it is sent with"
+                    raise SecretFound(
+                        f"{where} holds {what}: recorded, it would be published with the cassette. Send something else"
+                    )
+
+    def answer(self, body: bytes) -> HTTPResponse:
+        """What was fetched, as it is kept. `body` is what the client reads, without any compression."""
+        assert self.fetched is not None
+        pairs = ((name, value) for name, values in self.fetched["headers"].items() for value in values)
+        response = http_response(self.fetched["status"]["code"], pairs, body)
+        return HTTPResponse.of(each_text(dict(response.http), self._without_credentials)) if self._credentials else response
+
+    def _without_credentials(self, text: str) -> str:
+        for secret in self._credentials:
+            text = text.replace(secret, "<credential>")
+        return text
+
+
+class _Failure(NamedTuple):
+    """An answer with an error status, which counts unless the client itself asks again."""
+
+    turn: Turn
+    response: HTTPResponse
+
+
+class HTTPCalls:
+    """The HTTP calls of one scope.
+
+    An answer with an error status waits here. If the client then asks again of itself, the next answer
+    takes its place. If something else follows, or the block ends well, the program has lived with the
+    error, and it is recorded. If the block fails, it is left out: recorded, it would fail every replay.
+    """
+
+    def __init__(self, scope: CassetteScope) -> None:
+        self.users = 0
+        self._scope = scope
+        self._failures: dict[Hashable, _Failure] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, ask: Ask, headers: Mapping[str, str], listening: Iterable[CallLog]) -> Exchange:
+        """Raises CassetteMiss where the scope must not ask and has no recording."""
+        before = self._take(_asker(ask))
+        if before is not None and headers.get(_RETRIES, "0") != "0":
+            before.turn.call = None
+            return Exchange(before.turn, headers)
+        if before is not None:
+            self._keep(before)
+        turn = self._scope.enter(ask)
+        for log in listening:
+            turn.log_to(log)
+        return Exchange(turn, headers)
+
+    def _take(self, asker: Hashable) -> _Failure | None:
+        with self._lock:
+            return self._failures.pop(asker, None)
+
+    def settle(self, exchange: Exchange, response: HTTPResponse) -> None:
+        """Record an answer, so that it is durable when this returns; an error waits."""
+        turn = exchange.turn
+        if response.status < 400:
+            turn.record(response)
+            return
+        turn.finish(Call(turn.ask.request.key, turn.occurrence, None, turn.ask.request, response))
+        with self._lock:
+            self._failures[exchange.asker] = _Failure(turn, response)
+
+    def end(self, *, well: bool) -> None:
+        """No more calls come; what failed last is recorded where the block has ended well."""
+        with self._lock:
+            failures, self._failures = list(self._failures.values()), {}
+        for failure in failures:
+            if well:
+                self._keep(failure)
+            else:
+                failure.turn.call = None
+                failure.turn.release()
+                self._note(failure, "was not recorded, because the block that asked it failed")
+
+    def _keep(self, failure: _Failure) -> None:
+        turn = failure.turn
+        turn.call = None
+        turn.acquire()
+        try:
+            if turn.call is None:
+                turn.record(failure.response)
+                self._note(failure, "is recorded with this error; --llm-record=all asks again")
+        finally:
+            turn.release()
+
+    def _note(self, failure: _Failure, what: str) -> None:
+        if isinstance(failure.turn, CassetteTurn):
+            owner, request = self._scope.rules.owner or self._scope.path, failure.turn.ask.request
+            assert isinstance(request, HTTPRequest)
+            sent = f"{request.http['method']} {request.http['url']}"
+            self._scope.account.notes.append(f"{owner}: {sent} was answered {failure.response.status}, and {what}")
+
+
+def _asker(ask: Ask) -> Hashable:
+    """What is asked, and by whom: the client asks again from the same thread or task."""
+    try:
+        task: object = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    return ask.request.key, task or threading.get_ident()

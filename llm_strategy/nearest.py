@@ -1,0 +1,179 @@
+"""Which recording is most like a request that none answers: the one that shares its rare lines.
+
+Documents are compared as bytes, line by line, and never parsed: a cassette may hold ten thousand.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import log
+from typing import Any, NamedTuple
+
+from llm_strategy.values import Request
+
+
+class Candidate(NamedTuple):
+    """A recording: the function that made it, the bytes of its document, whether this scope has replayed it."""
+
+    function: str | None
+    raw: bytes | memoryview
+    used: bool
+
+
+_SAMPLE = 128
+"""So many documents tell which lines are rare."""
+_FEW = 1000
+"""So many documents are looked through whole without asking where the rarest lines stand."""
+_PROBES = 3
+"""So many lines are looked up in all documents, and so many words to decide between equals."""
+_RARE = log(50)
+"""The weight of a line that at most one document in fifty has."""
+_ALIKE = 0.5
+"""The share of a request's lines that the recording of another function must have to be called its origin."""
+_USED = 0.3
+"""What it counts against a recording that it has answered another call already."""
+
+
+def find_nearest(request: Request, function: str | None, candidates: Sequence[Candidate]) -> int | None:
+    """The index of the recording that is most like a request, or None where none is like it.
+
+    Recordings of the same function come first. Where there is none, the function may have been
+    renamed: then the recordings that are still unused and have most lines in common count.
+    """
+    texts = list(dict.fromkeys(_texts(request)))
+    same = [at for at, candidate in enumerate(candidates) if candidate.function == function]
+    if same:
+        return _Search(request, texts, candidates, same).nearest()
+    unused = [at for at, candidate in enumerate(candidates) if not candidate.used]
+    if not unused:
+        return None
+    search = _Search(request, texts, candidates, unused)
+    at = search.nearest()
+    return at if search.share(at) >= _ALIKE else None
+
+
+def _texts(request: Request) -> Iterator[bytes]:
+    """The lines of a request's messages, in order."""
+    for message in request.stored["messages"]:
+        for text in _strings([{**part, "type": None} for part in message["parts"]]):
+            for line in text.split("\n"):
+                if line.strip():
+                    yield line.encode("utf-8", "replace")
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _strings(item)
+
+
+class _Search:
+    """One search in the documents at the indices `pool`."""
+
+    def __init__(
+        self, request: Request, texts: Sequence[bytes], candidates: Sequence[Candidate], pool: Sequence[int]
+    ) -> None:
+        self._request = request
+        self._candidates = candidates
+        self._pool = pool
+        self._sample = pool[:: -(-len(pool) // _SAMPLE)]
+        sample = [set(self._lines(at)) for at in self._sample]
+        lead, tail = _margins(texts, sample[::8])
+        self._texts = {lead + text + tail: text for text in texts}
+        self._absent = log(2 * len(sample))
+        self._weights = {line: self._weight(line, sample) for line in self._texts}
+
+    def _weight(self, line: bytes, sample: Sequence[set[bytes]]) -> float:
+        """How much a line tells: nothing where all documents have it, most where none of the sample has."""
+        count = sum(line in document for document in sample)
+        return log(len(sample) / count) if count else self._absent
+
+    def _raw(self, at: int) -> bytes:
+        return bytes(self._candidates[at].raw)
+
+    def _lines(self, at: int) -> list[bytes]:
+        return self._raw(at).split(b"\n")
+
+    def share(self, at: int) -> float:
+        """The share of the request's lines that a document has."""
+        return len(self._texts.keys() & self._lines(at)) / max(len(self._texts), 1)
+
+    def nearest(self) -> int:
+        """The best of the pool; among equals the one that stands first."""
+        telling = {line for line, weight in self._weights.items() if weight}
+        pool = self._pool
+        if len(pool) > _FEW:
+            # Arguments come last in a prompt and differ most.
+            latest_first = list(self._texts)[::-1]
+            rarest = sorted(latest_first, key=lambda line: -self._weights[line])
+            probes = [line for line in rarest[:_PROBES] if self._weights[line] >= _RARE]
+            found = self._with_any([b"\n" + line + b"\n" for line in probes])
+            pool = found or pool
+            telling.difference_update(() if found else probes)
+        return self._decide(self._best(pool, telling))
+
+    def _with_any(self, lines: Sequence[bytes]) -> list[int]:
+        found: set[int] = set()
+        for line in lines:
+            found.update(at for at in self._pool if line in self._raw(at))
+        return sorted(found)
+
+    def _best(self, pool: Sequence[int], telling: set[bytes]) -> list[int]:
+        """The documents that share most, weighed by rarity."""
+        if not telling:
+            scores = dict.fromkeys(pool, 0.0)
+        else:
+            weight = self._weights.__getitem__
+            scores = {at: sum(map(weight, telling.intersection(self._lines(at)))) for at in pool}
+        most = max(scores.values()) or 1.0
+        ranks = {at: round(score / most - _USED * self._candidates[at].used, 6) for at, score in scores.items()}
+        best = max(ranks.values())
+        return [at for at, rank in ranks.items() if rank == best]
+
+    def _decide(self, equals: Sequence[int]) -> int:
+        """Among documents with the same lines, the one with most words of the lines that it lacks."""
+        if len(equals) == 1:
+            return equals[0]
+        present = self._texts.keys() & self._lines(equals[0])
+        missing = [text for line, text in self._texts.items() if line not in present]
+        common = {word for line in present for word in _words(line)}
+        words = dict.fromkeys(word for text in reversed(missing) for word in _words(text) if word not in common)
+        wanted = [*sorted(words, key=len, reverse=True)[:_PROBES], *self._telling_fields()]
+
+        def hits(at: int) -> int:
+            raw = self._raw(at)
+            return sum([word in raw for word in wanted])
+
+        # The first of the best: recordings stand in the order of the calls.
+        return max(equals, key=hits) if wanted else equals[0]
+
+    def _telling_fields(self) -> list[bytes]:
+        """Model and settings as a document shows them, where some documents have them and some have not."""
+        fields = {"model": self._request.model, **self._request.settings}
+        simple = {name: value for name, value in fields.items() if isinstance(value, str | int | float)}
+        lines = [f"{name}: {json.dumps(value)}\n".encode() for name, value in simple.items()]
+        sample = [self._raw(at) for at in self._sample]
+        return [line for line in lines if 0 < sum(line in raw for raw in sample) < len(sample)]
+
+
+def _margins(texts: Iterable[bytes], sample: Iterable[set[bytes]]) -> tuple[bytes, bytes]:
+    """What stands before and after a text's line in the documents: indentation, and a carriage return."""
+    known = {text.strip(): text for text in texts}
+    margins: Counter[tuple[bytes, bytes]] = Counter()
+    for lines in sample:
+        for line in lines:
+            text = known.get(line.strip())
+            if text is not None and not line.partition(text)[0].strip():
+                before, _, after = line.partition(text)
+                margins[before, after] += 1
+    return max(margins, key=lambda margin: margins[margin], default=(b"", b""))
+
+
+def _words(text: bytes) -> Iterator[bytes]:
+    """Words of three bytes or more; shorter ones stand in the digests of any document."""
+    return (word for word in re.findall(rb"[\w\x80-\xff]{3,}", text))

@@ -1,0 +1,1 @@
+"""The providers' HTTP formats, as pure functions between JSON and requests and responses."""
