@@ -45,6 +45,8 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
     def __enter__(self) -> CassetteScope:
         session = running()
         mode = self._mode or (session.mode if session else mode_of_environment())
+        if session is not None and session.only_replay:
+            mode = "replay"
         scope = CassetteScope(
             self._path,
             Rules(mode, shared=True, command="pytest --llm-record" if session else None),
@@ -66,7 +68,7 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
         scope, token, interception = self._open.pop()
         leave_block(token)
         scope.close()
-        interception.close()
+        interception.__exit__(kind, error, traceback)
         commit(scope, passed=error is None)
 
     async def __aenter__(self) -> CassetteScope:

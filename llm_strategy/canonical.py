@@ -26,7 +26,12 @@ def canonical(value: Any) -> str:
 
 def digest(value: Any) -> str:
     """SHA-256 of the canonical JSON text, as 64 hex digits."""
-    return sha256(canonical(value).encode("ascii")).hexdigest()
+    return digest_of_text(canonical(value))
+
+
+def digest_of_text(text: str) -> str:
+    """SHA-256 of a canonical JSON text, as 64 hex digits."""
+    return sha256(text.encode("ascii")).hexdigest()
 
 
 class FrozenJSON(dict[str, Any]):

@@ -16,15 +16,12 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, NamedTuple
 
+from llm_strategy import slot
 from llm_strategy.log import Call, CallLog
 from llm_strategy.values import Request, Response
 
 if TYPE_CHECKING:
     from llm_strategy.models import ModelSource
-
-CHILD_VARIABLE = "LLM_STRATEGY_SCOPE"
-CHILD_OPENER = "opener"
-"""The field of the variable that names, as "module:function", what opens the scope it describes."""
 
 
 class CallSite(NamedTuple):
@@ -47,13 +44,17 @@ class Ask(NamedTuple):
     site: CallSite
 
 
+Place = tuple[CallLog, int]
+"""A log, and where in it a call stands."""
+
+
 class Turn:
     """One call of a scope. Either `call` is there already, or the model has to be asked.
 
     Who asks holds the turn meanwhile: `acquire`, look at `call` again, `record`, `release`.
     """
 
-    def __init__(self, logs: Sequence[tuple[CallLog, int]], ask: Ask, occurrence: int, call: Call | None = None):
+    def __init__(self, logs: Sequence[Place], ask: Ask, occurrence: int, call: Call | None = None):
         self.ask = ask
         self.occurrence = occurrence
         self.call: Call | None = None
@@ -112,7 +113,7 @@ class Scope:
         """Begin a call. Raises CassetteMiss where this scope must not ask and has no recording."""
         return self._begin(ask, None)
 
-    def _places(self) -> list[tuple[CallLog, int]]:
+    def _places(self) -> list[Place]:
         scope: Scope | None = self
         places = []
         while scope is not None:
@@ -128,7 +129,6 @@ class Scope:
 
 
 _variable: ContextVar[Scope | None] = ContextVar("llm_strategy_scope", default=None)
-_slot: list[Scope] = []
 _child: dict[str, Scope] = {}
 
 
@@ -137,17 +137,18 @@ def current() -> Scope | None:
     scope = _variable.get()
     if scope is not None and not scope.closed:
         return scope
-    for scope in reversed(_slot):
+    for holder in reversed(slot.holders):
+        scope = holder.scope
         if not scope.closed:
             return scope
-    described = os.environ.get(CHILD_VARIABLE)
+    described = os.environ.get(slot.CHILD_VARIABLE)
     return _child_scope(described) if described else None
 
 
 def _child_scope(described: str) -> Scope:
     """The scope that the parent process was in when it started this one."""
     if described not in _child:
-        module, _, function = json.loads(described)[CHILD_OPENER].partition(":")
+        module, _, function = json.loads(described)[slot.CHILD_OPENER].partition(":")
         _child[described] = getattr(importlib.import_module(module), function)(described)
     return _child[described]
 
@@ -180,19 +181,10 @@ def leave_block(token: Token[Scope | None]) -> None:
         _variable.reset(token)
 
 
-def push(scope: Scope) -> None:
-    """Make a scope the process-wide one, until `pop`."""
-    _slot.append(scope)
-
-
-def pop(scope: Scope) -> None:
-    if scope in _slot:
-        _slot.remove(scope)
-
-
 def _forget() -> None:
     """In a forked child: what it has belongs to the parent, whose environment variable says more."""
-    _slot.clear()
+    slot.holders.clear()
+    slot.sessions.clear()
     _variable.set(None)
 
 

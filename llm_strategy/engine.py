@@ -122,8 +122,8 @@ def _source(ask: Ask) -> ModelSource:
 def _answer(ask: Ask) -> Turn:
     turn = _scope().enter(ask)
     if turn.call is None:
-        turn.acquire()
         try:
+            turn.acquire()
             if turn.call is None:
                 with asking():
                     response = _source(ask).generate(ask.request.sent())
@@ -140,8 +140,8 @@ _POLL = 0.02
 async def _aanswer(ask: Ask) -> Turn:
     turn = _scope().enter(ask)
     if turn.call is None:
-        await acquire(turn)
         try:
+            await acquire(turn)
             if turn.call is None:
                 with asking():
                     response = await _source(ask).agenerate(ask.request.sent())

@@ -8,6 +8,7 @@ act on what is written, reported or raised, and never on a key.
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import tempfile
@@ -62,17 +63,21 @@ SECRETS: tuple[Rule, ...] = (
 # In a prompt paths stand inside JSON as a rule, where a backslash is doubled.
 _SLASH = r"(?:/|\\\\?)"
 _NAME = r"[^/\\\s\"'<>|:*?]+"
-_WINDOWS = rf"\b[A-Za-z]:{_SLASH}Users{_SLASH}{_NAME}"
+# A user's name; the punctuation of the sentence around the path is no part of it.
+_USER = r"[^/\\\s\"'<>|:*?,;&=!()\[\]{}]*[\w-]"
+_WINDOWS = rf"\b[A-Za-z]:{_SLASH}Users{_SLASH}{_USER}"
 PATHS: tuple[Rule, ...] = (
-    Rule("pytest-of-", rf"{_SLASH}pytest-of-{_NAME}{_SLASH}pytest-(?:\d+|current)", "/pytest"),
+    Rule("pytest-of-", rf"{_SLASH}pytest-of-{_NAME}{_SLASH}pytest-(?:\d+|current)(?:{_SLASH}popen-\w+)?", "/pytest"),
     Rule("/var/folders/", rf"(?:/private)?/var/folders/{_NAME}/{_NAME}/T(?![\w-])", "<tmp>"),
     Rule("AppData", rf"{_WINDOWS}{_SLASH}AppData{_SLASH}Local{_SLASH}Temp", "<tmp>"),
-    Rule("/tmp/", r"(?<![\w./-])/tmp(?=/)", "<tmp>"),
+    Rule("/tmp", r"(?<![\w./-])(?:/var)?/tmp(?![\w-])", "<tmp>"),
     # What `tempfile` makes: "tmp" and eight characters at random.
     Rule("<tmp>", r"(?<=<tmp>[/\\])tmp[a-z0-9_]{8}(?![\w-])", "<random>"),
-    Rule("/home/", rf"(?<![\w.-])/home/{_NAME}", "<home>"),
-    Rule("Users", rf"(?<![\w.-])/Users/{_NAME}|{_WINDOWS}", "<home>"),
-    Rule("/root/", r"(?<![\w./-])/root(?=/)", "<home>"),
+    # The folder of a test: pytest counts those of one name, in the order in which they run.
+    Rule("<tmp>/pytest", rf"(?<=<tmp>/pytest)({_SLASH}{_NAME}?)\d+(?![\w.-])", r"\1"),
+    Rule("/home/", rf"(?<![\w.-])/home/{_USER}", "<home>"),
+    Rule("Users", rf"(?<![\w.-])/Users/{_USER}|{_WINDOWS}", "<home>"),
+    Rule("/root", r"(?<![\w./-])/root(?![\w-])", "<home>"),
 )
 
 
@@ -81,10 +86,12 @@ def _rules(home: str, temporary: str) -> tuple[Rule, ...]:
     folders = [(temporary, "<tmp>"), (home, "<home>")]
     own = tuple(
         Rule(path, rf"(?<![\w./-]){re.escape(path)}(?![\w-])", name)
-        for path, name in folders
-        if len(path) > 3 and os.path.isabs(path)
+        # One may lie in the other.
+        for path, name in sorted(folders, key=lambda folder: -len(folder[0]))
+        # At usual places they are found as on other machines.
+        if len(path) > 3 and os.path.isabs(path) and _apply(PATHS, path) != name
     )
-    return (*SECRETS, *own, *PATHS)
+    return (_PRIVATE_KEY, *SECRETS, *own, *PATHS)
 
 
 def _apply(rules: tuple[Rule, ...], text: str) -> str:
@@ -94,23 +101,16 @@ def _apply(rules: tuple[Rule, ...], text: str) -> str:
     return text
 
 
-_LONGEST_CACHED = 4096
-
-
 @lru_cache(maxsize=8)
 def _replacing(home: str, temporary: str) -> Callable[[str], str]:
-    """Applies all rules paragraph by paragraph, remembering: most of a prompt is the same from call to call."""
     rules = _rules(home, temporary)
-    remembered = lru_cache(maxsize=4096)(lambda text: _apply(rules, text))
+    return lambda text: _apply(rules, text)
 
-    def change(text: str) -> str:
-        return remembered(text) if len(text) < _LONGEST_CACHED else _apply(rules, text)
 
-    def replace(text: str) -> str:
-        # No rule reaches over a blank line but the one for private keys.
-        return "\n\n".join(map(change, _apply((_PRIVATE_KEY,), text).split("\n\n")))
-
-    return replace
+def paragraphs(text: str) -> list[str]:
+    """The pieces of a text, to be joined by blank lines, in which placeholders can be put one by one."""
+    # No rule reaches over a blank line but the one for private keys.
+    return [text] if _PRIVATE_KEY.anchor in text else text.split("\n\n")
 
 
 def replacing() -> Callable[[str], str]:
@@ -123,7 +123,7 @@ def placeholders(text: str) -> str:
     return replacing()(text)
 
 
-_CREDENTIAL = re.compile(r"KEY|TOKEN|SECRET|PASSW(?:OR)?D|CREDENTIAL|PRIVATE|AUTH", re.IGNORECASE)
+_CREDENTIAL = re.compile(r"KEY|TOKEN|SECRET|PASSW(?:OR)?D|CREDENTIAL|PRIVATE|AUTH(?!ORS?(?:_|$))", re.IGNORECASE)
 _SHORTEST = 12
 """Shorter values of credential-named variables ("true", "1") stand in ordinary text as well."""
 
@@ -133,7 +133,9 @@ def known_secrets() -> Iterator[tuple[str, str]]:
     for name, value in os.environ.items():
         if len(value) >= _SHORTEST and _CREDENTIAL.search(name) and not os.path.exists(value):
             encoded = base64.b64encode(value.encode("utf-8", "surrogateescape")).decode("ascii")
-            yield from ((name, form) for form in {value, quote(value, safe=""), encoded, encoded.rstrip("=")})
+            # As in JSON, where a prompt and a cassette hold it.
+            quoted = json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]
+            yield from ((name, form) for form in {value, *quoted, quote(value, safe=""), encoded, encoded.rstrip("=")})
 
 
 def find_known(text: str) -> str | None:

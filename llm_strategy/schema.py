@@ -39,7 +39,8 @@ class Output:
 
 
 def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(".")
+    # pydantic goes on with advice on configuring a model, which the user does not have.
+    return str(error).splitlines()[0].partition(". Set `")[0].rstrip(".")
 
 
 # Where a schema holds other schemas: by name, in a list, or directly.

@@ -1,44 +1,105 @@
-"""A session of a test runner: it opens scopes, commits what they recorded, and keeps the account."""
+"""A session of a test runner: it opens scopes, commits what they recorded, and keeps the account.
+
+At import it loads next to nothing: a session without calls costs nothing but its own bookkeeping.
+"""
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
+import tempfile
+import threading
 from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from llm_strategy import slot
 from llm_strategy.cassette import naming
-from llm_strategy.cassette.account import Account
-from llm_strategy.cassette.child import describe, read_journal
-from llm_strategy.cassette.commit import commit
 from llm_strategy.cassette.modes import Mode, check_mode
-from llm_strategy.cassette.project import Project
-from llm_strategy.cassette.scope import CassetteScope, Rules
-from llm_strategy.cassette.store import open_file
-from llm_strategy.context import CHILD_VARIABLE, Ask, Scope, Turn, pop, push
-from llm_strategy.errors import CassetteMiss
+
+if TYPE_CHECKING:
+    from llm_strategy.cassette.account import Account
+    from llm_strategy.cassette.project import Project
+    from llm_strategy.cassette.scope import CassetteScope
+    from llm_strategy.context import Scope
+    from llm_strategy.errors import CassetteMiss
+
+
+class OpenScope:
+    """A scope that a session has opened. It comes into being with the first call, or when it is asked for.
+
+    `path` is its cassette; `made` says whether there was any reason to make it yet.
+    """
+
+    def __init__(self, session: Session, path: Path, rules: dict[str, Any]) -> None:
+        self.session = session
+        self.path = path
+        self.rules = rules
+        self.journal = Path(tempfile.gettempdir(), f"llm-strategy-{os.getpid()}-{next(session.numbers)}.jsonl")
+        self._scope: CassetteScope | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def made(self) -> bool:
+        return self._scope is not None or self.journal.exists()
+
+    @property
+    def scope(self) -> CassetteScope:
+        with self._lock:
+            if self._scope is None:
+                from llm_strategy.cassette.scope import CassetteScope, Rules
+
+                session = self.session
+                self._scope = CassetteScope(
+                    self.path,
+                    Rules(**self.rules),
+                    account=session.account,
+                    project=session.project,
+                    default_model=session.model,
+                )
+            return self._scope
+
+    def described(self) -> str:
+        """What a child process needs to take part."""
+        said = {"path": str(self.path), "rules": self.rules, "journal": str(self.journal)}
+        said |= {"folder": str(self.session.folder), "model": self.session.model}
+        return json.dumps({slot.CHILD_OPENER: "llm_strategy.cassette.child:open_child", **said})
 
 
 class Session:
     """What a test runner needs of the call log.
 
-    `folder` holds the cassettes. `mode` is the record mode, `model` names the model of functions that
-    name none. `account` counts what was done, `misses` lists every request that had no recording.
+    `folder` holds the cassettes. `mode` is the record mode: None replays, and "replay" does so even in
+    blocks that name another mode. `model` names the model of functions that name none. `account`
+    counts what was done, `misses` lists every request that had no recording, with the test that made it.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], *, mode: str = "replay", model: str | None = None) -> None:
+    def __init__(self, folder: str | os.PathLike[str], *, mode: str | None = None, model: str | None = None) -> None:
         self.folder = Path(folder)
-        self.mode: Mode = check_mode(mode)
+        self.mode: Mode = check_mode(mode or "replay")
+        self.only_replay = mode == "replay"
         self.model = model
-        self.account = Account()
-        self.project = Project(self.folder)
         self.misses: list[tuple[str, CassetteMiss]] = []
-        self._stale: list[tuple[CassetteScope, int]] = []
+        self.numbers = itertools.count()
+        self._prunable: list[CassetteScope] = []
+        self._environment: dict[OpenScope, str | None] = {}
         self._outside = _Outside(self)
-        self._described: dict[Scope, str | None] = {}
-        self._session_before = _Sessions.current
-        _Sessions.current = self
-        push(self._outside)
+        slot.sessions.append(self)
+        slot.push(self._outside)
+
+    @cached_property
+    def account(self) -> Account:
+        from llm_strategy.cassette.account import Account
+
+        return Account()
+
+    @cached_property
+    def project(self) -> Project:
+        from llm_strategy.cassette.project import Project
+
+        return Project(self.folder)
 
     # Scopes
 
@@ -64,110 +125,98 @@ class Session:
         repeat: Literal["last"] | None = None,
         refusal: str | None = None,
         command: str | None = None,
-    ) -> CassetteScope:
+    ) -> OpenScope:
         """A scope whose calls are replayed from, or recorded into, the cassette at `path`.
 
         A `mode` other than the session's acts only while the session records. `refusal` forbids
         recording and says why. Nothing is read or written before the first call.
         """
         chosen = self.mode if mode is None or self.mode == "replay" else check_mode(mode)
-        rules = Rules(chosen, owner, shared, command, repeat, refusal if chosen in ("new", "all") else None)
-        return CassetteScope(path, rules, account=self.account, project=self.project, default_model=self.model)
+        refused = refusal if chosen in ("new", "all") else None
+        rules = {"mode": chosen, "owner": owner, "shared": shared, "repeat": repeat}
+        return OpenScope(self, path, {**rules, "refusal": refused, "command": command})
 
-    def enter(self, scope: Scope) -> None:
+    def enter(self, opened: OpenScope) -> None:
         """Make a scope the one that calls of this process, its threads and its children belong to."""
-        push(scope)
-        self._described[scope] = os.environ.get(CHILD_VARIABLE)
-        if isinstance(scope, CassetteScope):
-            os.environ[CHILD_VARIABLE] = describe(scope, self.folder)
+        slot.push(opened)
+        self._environment[opened] = os.environ.get(slot.CHILD_VARIABLE)
+        os.environ[slot.CHILD_VARIABLE] = opened.described()
 
-    def leave(self, scope: Scope) -> None:
+    def leave(self, opened: OpenScope) -> None:
         """Undo `enter`; the scope stays open."""
-        pop(scope)
-        described = self._described.pop(scope, None)
-        if described is None:
-            os.environ.pop(CHILD_VARIABLE, None)
+        slot.pop(opened)
+        before = self._environment.pop(opened, None)
+        if before is None:
+            os.environ.pop(slot.CHILD_VARIABLE, None)
         else:
-            os.environ[CHILD_VARIABLE] = described
+            os.environ[slot.CHILD_VARIABLE] = before
 
-    def intercept(self, scope: CassetteScope) -> AbstractContextManager[Any]:
+    def intercept(self, opened: OpenScope) -> AbstractContextManager[Any]:
         """Record and replay what HTTP clients send to providers too, while the result is entered."""
         from llm_strategy.http import intercept
 
-        interception: AbstractContextManager[Any] = intercept(scope)
+        interception: AbstractContextManager[Any] = intercept(opened.scope)
         return interception
 
-    def take_in(self, scope: CassetteScope) -> None:
-        """Add to a scope what child processes did in it so far."""
-        read_journal(scope)
+    def missed(self, opened: OpenScope) -> list[CassetteMiss]:
+        """The requests of a scope, and of child processes in it, that had no recording so far."""
+        if not opened.made:
+            return []
+        if opened.journal.exists():
+            from llm_strategy.cassette.child import read_journal
 
-    def close(self, scope: CassetteScope, *, passed: bool, complete: bool = True) -> None:
+            read_journal(opened.scope, opened.journal)
+        return opened.scope.misses
+
+    def close(self, opened: OpenScope, *, passed: bool, complete: bool = True) -> None:
         """End a scope. What it recorded is put in order; with `passed`, it replaces what it replaces.
 
         Stale recordings are counted for passed scopes that are `complete` (every call that belongs to
         them was made), and removed at `finish`.
         """
+        misses = self.missed(opened)
+        if not opened.made:
+            return
+        from llm_strategy.cassette.commit import commit, count_stale
+
+        scope = opened.scope
         scope.close()
-        read_journal(scope)
-        self.misses += [(scope.rules.owner or str(scope.path), miss) for miss in scope.misses]
+        self.misses += [(scope.rules.owner or str(scope.path), miss) for miss in misses]
         if not scope.touched or scope.rules.mode == "live":
             return
         commit(scope, passed=passed)
-        if passed and complete and not scope.rules.shared and not scope.misses:
-            self._note_stale(scope)
-
-    def _note_stale(self, scope: CassetteScope) -> None:
-        file = open_file(scope.path)
-        used = {file.find(*call, repeat_last=scope.rules.repeat == "last") for call in scope.usage.ordered()}
-        stale = sum(entry not in used for entry in file.entries)
-        if stale:
-            self.account.count(stale=stale)
-            self._stale.append((scope, stale))
+        if passed and complete and not scope.rules.shared and not misses and count_stale(scope):
+            self._prunable.append(scope)
 
     # The end
 
     def finish(self) -> Account:
         """Remove the stale recordings of tests that passed, where this session records; end the session."""
-        if self.mode == "new":
-            for scope, _ in self._stale:
+        if self in slot.sessions:
+            slot.sessions.remove(self)
+            slot.pop(self._outside)
+            for scope in self._prunable:
                 if scope.rules.mode == "new":
-                    dropped = open_file(scope.path).arrange(scope.usage.ordered(), drop=lambda entry: True)
-                    self.account.count(pruned=dropped, stale=-dropped)
-        self._stale.clear()
-        pop(self._outside)
-        self._outside.close()
-        _Sessions.current = self._session_before
+                    from llm_strategy.cassette.commit import prune
+
+                    prune(scope)
         return self.account
 
 
-class _Sessions:
-    """The session that is running in this process; `use_cassette` takes its mode."""
+class _Outside:
+    """No test and no fixture: where modules are imported and tests are collected."""
 
-    current: Session | None = None
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @cached_property
+    def scope(self) -> Scope:
+        from llm_strategy.cassette.outside import OutsideScope
+
+        session = self._session
+        return OutsideScope(session.mode, session.account, session.misses, session.model)
 
 
 def running() -> Session | None:
-    return _Sessions.current
-
-
-class _Outside(Scope):
-    """No test and no fixture: a call made while modules are imported or tests are collected."""
-
-    def __init__(self, session: Session) -> None:
-        super().__init__(default_model=session.model)
-        self._session = session
-
-    def enter(self, ask: Ask) -> Turn:
-        if self._session.mode == "live" or (ask.source is not None and not ask.source.recorded):
-            return super().enter(ask)
-        cause = "a call outside every test"
-        miss = CassetteMiss(
-            f"{ask.site.function or 'a model'} is called outside every test and fixture, at import or collection: such "
-            "a call has no cassette. Call it in a test or a fixture, or inside `with use_cassette(...)`.",
-            request=ask.request,
-            function=ask.site.function,
-            causes=(cause,),
-        )
-        self._session.misses.append((cause, miss))
-        self._session.account.count(missed=1)
-        raise miss
+    """The session that is running in this process; `use_cassette` takes its mode."""
+    return slot.sessions[-1] if slot.sessions else None

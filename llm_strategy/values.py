@@ -6,13 +6,13 @@ Names follow the OpenTelemetry semantic conventions for generative AI
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
-from llm_strategy.canonical import FrozenJSON, digest
-from llm_strategy.redaction import each_text, placeholders, replacing
+from llm_strategy.canonical import FrozenJSON, canonical, digest, digest_of_text
+from llm_strategy.redaction import each_text, paragraphs, placeholders, replacing
 
 JSON = Any
 """A value made of `dict`, `list`, `str`, `int`, `float`, `bool` and `None`."""
@@ -155,7 +155,11 @@ class Request:
 
     def to_json(self) -> dict[str, JSON]:
         """The request as it is hashed and stored; what is empty is left out."""
-        data: dict[str, JSON] = {"model": self.model, "messages": [message.to_json() for message in self.messages]}
+        messages = [message.to_json() for message in self.messages]
+        return {"model": self.model, "messages": messages, **self._frame()}
+
+    def _frame(self) -> dict[str, JSON]:
+        data: dict[str, JSON] = {}
         if self.output_schema is not None:
             data["output_schema"] = self.output_schema
         if self.tools:
@@ -179,15 +183,19 @@ class Request:
         """The request as JSON, with what differs between machines replaced by fixed placeholders."""
         # Not kept: a log of calls would hold every text twice.
         change = replacing()
-        return {
-            name: _frozen_placeholders(value) if isinstance(value, FrozenJSON) else each_text(value, change)
-            for name, value in _rename_ids(self.to_json()).items()
-        }
+        return {name: _replaced(value, change) for name, value in _rename_ids(self.to_json()).items()}
 
     @cached_property
     def key(self) -> str:
         """SHA-256 of the canonical request, 64 hex digits: the same on every machine."""
-        return digest(self.stored)
+        if not all(type(part) is TextPart for message in self.messages for part in message.parts):
+            return digest(self.stored)
+        # The same in a third of the time. "messages" is the first of the sorted names.
+        change = replacing()
+        messages = ",".join([_canonical_text(message, change) for message in self.messages])
+        others = {"model": self.model} | self._frame()
+        rest = canonical({name: _replaced(value, change) for name, value in others.items()})
+        return digest_of_text(f'{{"messages":[{messages}],{rest[1:]}')
 
     def sent(self) -> Request:
         """The request with its volatile values in place, as the model gets it."""
@@ -205,6 +213,37 @@ class Request:
         for placeholder, value in self.volatile.items():
             text = text.replace(placeholder, value)
         return TextPart(text)
+
+
+def _canonical_text(message: Message, change: Callable[[str], str]) -> str:
+    """The canonical JSON of a message, with `change` applied to its strings; its parts are all text."""
+    texts = [_in_json(part.content, change) for part in message.parts if isinstance(part, TextPart)]
+    parts = ",".join([f'{{"content":"{text}","type":"text"}}' for text in texts])
+    return f'{{"parts":[{parts}],"role":"{_in_json(message.role, change)}"}}'
+
+
+_LONGEST_KEPT = 4096
+"""Characters of a paragraph that is remembered: most of a prompt is the same from call to call."""
+
+
+def _in_json(text: str, change: Callable[[str], str]) -> str:
+    return "\\n\\n".join(
+        [
+            _remembered(paragraph, change) if len(paragraph) < _LONGEST_KEPT else _escaped(paragraph, change)
+            for paragraph in paragraphs(text)
+        ]
+    )
+
+
+def _escaped(text: str, change: Callable[[str], str]) -> str:
+    return canonical(change(text))[1:-1]
+
+
+_remembered = lru_cache(maxsize=1024)(_escaped)
+
+
+def _replaced(value: JSON, change: Callable[[str], str]) -> JSON:
+    return _frozen_placeholders(value) if isinstance(value, FrozenJSON) else each_text(value, change)
 
 
 @lru_cache(maxsize=1024)

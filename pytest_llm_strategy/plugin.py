@@ -49,7 +49,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         *(f"{_RECORD}={mode}" for mode in _MODES),
         action=_RecordMode,
         dest="llm_record",
-        default="replay",
         help="ask models for the calls that no cassette answers and keep the answers (new); ask all afresh (all); use "
         "no cassettes (live); list what would be asked (dry); never ask (replay, the default)",
     )
@@ -89,11 +88,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     item.stash[TEST] = scope
     running = item.config.stash[SUBTESTS].running
     running[item.nodeid] = scope
-    session.enter(scope.scope)
+    session.enter(scope.opened)
     try:
         return (yield)
     finally:
-        session.leave(scope.scope)
+        session.leave(scope.opened)
         del running[item.nodeid]
         scope.close()
 
@@ -180,7 +179,9 @@ def prompt_snapshot(request: pytest.FixtureRequest) -> Any:
 # The end
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    """After pytest's own part, which tears down the fixtures of an interrupted session."""
     account = session.config.stash[SESSION].finish()
     output = getattr(session.config, "workeroutput", None)
     if output is not None:

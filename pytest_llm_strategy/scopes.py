@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ class TestScope:
         self.expect_miss = bool(options.get("expect_miss"))
         self._http = bool(options.get("http"))
         name = options.get("name")
-        self.scope = session.open(
+        self.opened = session.open(
             session.named_path(name) if name else session.test_path(item.nodeid),
             owner=item.nodeid,
             shared=name is not None,
@@ -38,6 +38,11 @@ class TestScope:
         )
         self._phases: dict[str, bool] = {}
         self._told = 0
+
+    @property
+    def scope(self) -> Any:
+        """The scope itself; asking for it makes it."""
+        return self.opened.scope
 
     # Misses
 
@@ -53,16 +58,16 @@ class TestScope:
             miss = find_miss(error)
             if miss is None:
                 # Whatever it is, the report shows the misses beside it; the teardown need not fail too.
-                self._told = len(self.scope.misses)
+                self._told = len(self.session.missed(self.opened))
                 raise
             self._fail([miss])
-        if final:
-            self.session.take_in(self.scope)
-        if final and not self.expect_miss and len(self.scope.misses) > self._told:
-            self._fail(self.scope.misses[self._told :])
+        if final and not self.expect_miss:
+            misses = self.session.missed(self.opened)
+            if len(misses) > self._told:
+                self._fail(misses[self._told :])
 
     def _fail(self, misses: list[CassetteMiss]) -> None:
-        self._told = len(self.scope.misses)
+        self._told = len(self.session.missed(self.opened))
         text = "\n\n".join(dict.fromkeys(str(miss) for miss in misses))
         if self.session.mode == "dry":
             asked = text.splitlines()[0].removeprefix("no recording answers this call of ")
@@ -75,8 +80,9 @@ class TestScope:
         """Keep a phase's outcome, and show misses in a report that failed for another reason."""
         passed = report.passed and not hasattr(report, "wasxfail")
         self._phases[report.when or ""] = self._phases.get(report.when or "", True) and passed
-        if report.failed and self.scope.misses and not self.expect_miss and not isinstance(report.longrepr, str):
-            text = "\n\n".join(str(miss) for miss in self.scope.misses)
+        misses = self.session.missed(self.opened) if report.failed and not self.expect_miss else []
+        if misses and not isinstance(report.longrepr, str):
+            text = "\n\n".join(str(miss) for miss in misses)
             if text not in str(report.longrepr):
                 report.sections.append(("model calls that no recording answers", text))
 
@@ -89,13 +95,13 @@ class TestScope:
         return {"setup", "call", "teardown"} <= self._phases.keys() and all(self._phases.values())
 
     def close(self) -> None:
-        self.session.close(self.scope, passed=self.passed, complete=not _is_given(self.item))
+        self.session.close(self.opened, passed=self.passed, complete=not _is_given(self.item))
 
     def http(self) -> AbstractContextManager[Any]:
         """What takes in the HTTP calls of the test, where its marker asks for it."""
         if not self._http:
             return nullcontext()
-        return self.session.intercept(self.scope)
+        return self.session.intercept(self.opened)
 
 
 def _marker_options(item: pytest.Item, marker: pytest.Mark) -> dict[str, Any]:
@@ -142,26 +148,31 @@ class FixtureScopes:
     def setting_up(self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Iterator[None]:
         """The setup of a fixture; its teardown gets the same scope again."""
         session = self.session
-        scope = session.open(
+        opened = session.open(
             session.fixture_path(self._module(fixturedef), fixturedef.argname, _parameter(fixturedef, request)),
             owner=f"{self._module(fixturedef)}::{fixturedef.argname}",
             command="pytest --llm-record",
         )
         passed = False
+        told = 0
 
         def end() -> None:
-            session.leave(scope)
-            session.close(scope, passed=passed)
+            session.leave(opened)
+            session.close(opened, passed=passed)
+            _fail_for(session.missed(opened)[told:])
 
         # Finalizers run last to first: this one after the teardown, the one below before it.
         fixturedef.addfinalizer(end)
-        session.enter(scope)
+        session.enter(opened)
         try:
             yield
+            misses = session.missed(opened)
+            told = len(misses)
+            _fail_for(misses)
             passed = True
         finally:
-            session.leave(scope)
-            fixturedef.addfinalizer(lambda: session.enter(scope))
+            session.leave(opened)
+            fixturedef.addfinalizer(lambda: session.enter(opened))
 
     def _module(self, fixturedef: pytest.FixtureDef[Any]) -> str:
         """The file that defines the fixture, relative to rootdir; its module's name where that is elsewhere."""
@@ -174,6 +185,12 @@ class FixtureScopes:
             if not relative.startswith(".."):
                 return relative.replace(os.sep, "/")
         return getattr(function, "__module__", "fixtures").replace(".", "/")
+
+
+def _fail_for(misses: Sequence[CassetteMiss]) -> None:
+    """A miss that a fixture has caught fails it all the same."""
+    if misses:
+        raise pytest.fail.Exception("\n\n".join(dict.fromkeys(map(str, misses))), pytrace=False)
 
 
 def _parameter(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> str | None:

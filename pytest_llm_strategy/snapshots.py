@@ -20,9 +20,9 @@ try:
     from syrupy.assertion import AssertionResult, SnapshotAssertion
     from syrupy.extensions.single_file import SingleFileSnapshotExtension
     from syrupy.location import PyTestLocation
-except ModuleNotFoundError as error:
+except ModuleNotFoundError:
     raise pytest.fail.Exception(
-        f'the fixture prompt_snapshot needs the package {error.name}: pip install "llm-strategy[test]"', pytrace=False
+        'the fixture prompt_snapshot needs syrupy: pip install "llm-strategy[test]"', pytrace=False
     ) from None
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ def write(reporter: pytest.TerminalReporter, session: Session) -> None:
 
 def _line(session: Session) -> str:
     account = session.account
-    if session.mode in ("new", "all"):
+    if session.mode in ("new", "all", "live"):
         parts = [f"asked {account.asked}", f"reused {account.replayed}", f"copied {account.copied}"]
         if account.pruned:
             parts.append(f"removed {account.pruned} stale")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from llm_strategy.values import Response
+if TYPE_CHECKING:
+    from llm_strategy.values import Response
 
 
 @dataclass

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 from llm_strategy.cassette.project import Project
 from llm_strategy.cassette.scope import CassetteScope, CassetteTurn, Rules
-from llm_strategy.context import CHILD_OPENER, Ask, Scope, Turn
+from llm_strategy.context import Ask, Scope, Turn
 from llm_strategy.errors import CassetteMiss
-
-
-def describe(scope: CassetteScope, folder: Path) -> str:
-    """What a child process needs to take part in a scope."""
-    described: dict[str, object] = {"path": str(scope.path), "folder": str(folder), "rules": asdict(scope.rules)}
-    described |= {"model": scope.default_model, "journal": str(_journal(scope))}
-    return json.dumps({CHILD_OPENER: "llm_strategy.cassette.child:open_child", **described})
-
-
-def _journal(scope: CassetteScope) -> Path:
-    return Path(tempfile.gettempdir()) / f"llm-strategy-{os.getpid()}-{id(scope):x}.jsonl"
 
 
 def open_child(described: str) -> Scope:
@@ -60,11 +47,8 @@ class _ChildScope(CassetteScope):
             os.close(handle)
 
 
-def read_journal(scope: CassetteScope) -> None:
+def read_journal(scope: CassetteScope, journal: Path) -> None:
     """Take in what child processes did in a scope."""
-    journal = _journal(scope)
-    if not journal.exists():
-        return
     for line in journal.read_text().splitlines():
         said = json.loads(line)
         if "miss" in said:

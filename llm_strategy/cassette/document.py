@@ -12,6 +12,7 @@ from llm_strategy.errors import CassetteError, SecretFound
 from llm_strategy.log import Call
 from llm_strategy.redaction import each_text, find_known, scrub
 from llm_strategy.values import JSON, Request, Response
+from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse
 
 FORMAT = "llm-strategy cassette"
 VERSION = 1
@@ -22,14 +23,14 @@ def call_document(call: Call) -> bytes:
 
     Raises SecretFound where a known credential would still stand in it.
     """
-    is_http = isinstance(call.request, HTTPRequest)
+    http = call.request.http if isinstance(call.request, HTTPRequest) else None
     response = each_text(call.response.to_json(), scrub)
-    request = each_text(dict(call.request.http) if isinstance(call.request, HTTPRequest) else call.request.stored, scrub)
+    request = each_text(call.request.stored if http is None else http, scrub)
     document: dict[str, JSON] = {"key": call.key}
     if call.function is not None:
         document["function"] = call.function
-    if is_http:
-        document["kind"] = HTTP
+    if http is not None:
+        document["kind"] = "http"
     document |= {
         "request": request,
         "response": response,
@@ -98,7 +99,7 @@ def check_response(key: str, response: Any, sealed: object, place: object) -> Re
                 "is meant, accept it with `llm-strategy verify --accept`; else restore the file or record again: "
                 "pytest --llm-record=all"
             )
-        return Response.from_json(response)
+        return HTTPResponse.of(response) if "status" in response else Response.from_json(response)
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         if isinstance(error, CassetteError):
             raise
@@ -108,6 +109,6 @@ def check_response(key: str, response: Any, sealed: object, place: object) -> Re
 def stored_request(request: Any, place: str) -> Request:
     """The request of a document; raises CassetteError."""
     try:
-        return Request.from_json(request)
+        return HTTPRequest.of(request) if "url" in request else Request.from_json(request)
     except (TypeError, KeyError, AttributeError) as error:
         raise CassetteError(f"{place}: the recorded request is not complete ({error!r}); record again") from None

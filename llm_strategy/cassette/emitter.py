@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from llm_strategy.errors import CassetteError
 from llm_strategy.values import JSON
@@ -53,8 +54,11 @@ _LONGEST_KEY = 1000  # as written; readers look no farther than 1,024 characters
 _PLANES = "".join(f"{chr(start)}-{chr(start + 0xFFFD)}" for start in range(0x10000, 0x110000, 0x10000))
 # what YAML readers give back unchanged, quote and backslash apart; ordered by use, since a regex tries ranges in turn
 _RAW = f" !#-\\[\\]-~\xa0-\u2027\u202a-\ud7ff\ue000-\ufdcf\ufdf0-\ufefe\uff00-\ufffd{_PLANES}"
-_NO_BLOCK = re.compile(f'[^{_RAW}\t\n"\\\\]')
-_ESCAPED = re.compile(f"[^{_RAW}]")
+
+# These take milliseconds to compile, and only who writes needs them.
+_no_block = cache(lambda: re.compile(f'[^{_RAW}\t\n"\\\\]'))
+_escaped = cache(lambda: re.compile(f"[^{_RAW}]"))
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SHORT_ESCAPES = {'"': '\\"', "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0"}
 _PLAIN_KEY = re.compile(r"[_$]*[A-Za-z][A-Za-z0-9_$-]*")
@@ -91,7 +95,7 @@ class _Writer:
     def put(self, head: str, column: int, value: JSON, level: int, key: str | None = None) -> None:
         """Write `value` after `head`: the line so far, up to a dash or a key and its colon, at `column`."""
         if isinstance(value, str):
-            if not (odd := _NO_BLOCK.search(value)) and value and (key == "content" or "\n" in value):
+            if not (odd := _no_block().search(value)) and value and (key == "content" or "\n" in value):
                 self._put_block(head, " " * (column + 2), value)
                 return
             if not odd or not _SURROGATE.search(value):
@@ -167,7 +171,7 @@ def _key(key: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return f'"{_ESCAPED.sub(_escape, text)}"'
+    return f'"{_escaped().sub(_escape, text)}"'
 
 
 def _escape(match: re.Match[str]) -> str:

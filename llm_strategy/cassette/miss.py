@@ -11,6 +11,7 @@ from llm_strategy.cassette.modes import ENVIRONMENT
 from llm_strategy.cassette.store import Entry, open_file
 from llm_strategy.context import Ask
 from llm_strategy.errors import CassetteError, CassetteMiss
+from llm_strategy.wire.envelope import HTTPRequest
 
 if TYPE_CHECKING:
     from llm_strategy.cassette.scope import CassetteScope
@@ -51,7 +52,7 @@ def _reason(scope: CassetteScope, ask: Ask, occurrence: int) -> tuple[tuple[str,
 
 def _nearest(scope: CassetteScope, ask: Ask, entries: Sequence[Entry]) -> tuple[tuple[str, ...], list[str]]:
     # Loaded here because a run without a miss, which is most runs, needs none of it.
-    from llm_strategy.difference import compare
+    from llm_strategy.difference import compare, compare_values
     from llm_strategy.nearest import Candidate, find_nearest
 
     used = {entry for call in scope.usage.ordered() if (entry := scope.file.find(*call)) is not None}
@@ -64,6 +65,8 @@ def _nearest(scope: CassetteScope, ask: Ask, entries: Sequence[Entry]) -> tuple[
     except CassetteError as error:
         return ("a damaged recording",), [str(error)]
     difference = compare(recorded, ask.request, ask.site.blocks)
+    if not difference.diff and isinstance(recorded, HTTPRequest) and isinstance(ask.request, HTTPRequest):
+        difference = compare_values(recorded.identity, ask.request.identity, "the HTTP call")
     lines = [f"changed: {cause}" for cause in difference.causes]
     return difference.causes, [
         *lines,

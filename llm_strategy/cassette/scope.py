@@ -13,7 +13,7 @@ from llm_strategy.cassette.account import Account
 from llm_strategy.cassette.miss import explain
 from llm_strategy.cassette.modes import Mode
 from llm_strategy.cassette.store import CassetteFile, Entry, acquire, open_file, release
-from llm_strategy.context import Ask, Scope, Turn
+from llm_strategy.context import Ask, Place, Scope, Turn
 from llm_strategy.errors import CassetteMiss, SecretFound
 from llm_strategy.log import Call
 from llm_strategy.redaction import find_known
@@ -107,8 +107,10 @@ class CassetteScope(Scope):
     # The path of a call
 
     def enter(self, ask: Ask) -> Turn:
-        if self.rules.mode == "live" or (ask.source is not None and not ask.source.recorded):
+        if ask.source is not None and not ask.source.recorded:
             return self._begin(ask, None)
+        if self.rules.mode == "live":
+            return LiveTurn(self.account, self._places(), ask, self.calls.next_occurrence(ask.request.key))
         ask = self._with_model(ask)
         key = ask.request.key
         occurrence = self.calls.next_occurrence(key)
@@ -171,13 +173,25 @@ class CassetteScope(Scope):
         return self.rules.mode == "new"
 
 
+class LiveTurn(Turn):
+    """A call that is asked and not recorded, but counted."""
+
+    def __init__(self, account: Account, places: Sequence[Place], ask: Ask, occurrence: int) -> None:
+        super().__init__(places, ask, occurrence)
+        self._account = account
+
+    def record(self, response: Response) -> Call:
+        self._account.asked_for(response)
+        return super().record(response)
+
+
 class CassetteTurn(Turn):
     """A call that is replayed, copied, or asked and recorded."""
 
     def __init__(
-        self, scope: CassetteScope, places: Sequence[tuple[object, int]], ask: Ask, occurrence: int, entry: Entry | None
+        self, scope: CassetteScope, places: Sequence[Place], ask: Ask, occurrence: int, entry: Entry | None
     ) -> None:
-        super().__init__(places, ask, occurrence)  # type: ignore[arg-type]  # the places of a scope's logs
+        super().__init__(places, ask, occurrence)
         self._scope = scope
         self._held: object = None
         if entry is not None:

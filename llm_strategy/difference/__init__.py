@@ -14,7 +14,7 @@ from llm_strategy.difference.prompt_text import read
 from llm_strategy.difference.prompts import prompt_causes
 from llm_strategy.difference.schemas import schema_causes
 from llm_strategy.redaction import placeholders, scrub
-from llm_strategy.transcript import compact, schema_in, sections, tool_name
+from llm_strategy.transcript import compact, laid_out, schema_in, sections, tool_name
 from llm_strategy.values import JSON, Message, Request
 
 Blocks = Sequence[tuple[str, str, str]]
@@ -50,6 +50,13 @@ def compare(recorded: Request, now: Request, blocks: Blocks = ()) -> Difference:
     if following:
         lines.append(f"({following} more message{'s' * (following > 1)} of the conversation not compared)")
     return Difference(tuple(shown), "\n".join(lines))
+
+
+def compare_values(recorded: JSON, now: JSON, subject: str) -> Difference:
+    """Say where two JSON values differ that `subject` names, in requests whose transcripts are equal."""
+    path = path_to_difference(recorded, now)
+    old, new = ([Line("", text) for text in scrub(laid_out(value)).split("\n")] for value in (recorded, now))
+    return Difference((f"{subject} ({path})" if path else subject,), "\n".join(bounded(unified(old, new))))
 
 
 def _lines(request: Request) -> Iterator[Line]:

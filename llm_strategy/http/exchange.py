@@ -13,6 +13,7 @@ from llm_strategy.errors import CassetteError, SecretFound
 from llm_strategy.http.traffic import credentials, http_response, replayed
 from llm_strategy.log import Call, CallLog
 from llm_strategy.redaction import each_text, find_known
+from llm_strategy.wire.bodies import laid_out
 from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse
 
 _RETRIES = "x-stainless-retry-count"
@@ -20,55 +21,56 @@ _RETRIES = "x-stainless-retry-count"
 
 
 class Exchange:
-    """One call. vcrpy's stubs take it for their cassette: it has the answer, or they fetch and append it."""
+    """One call. To vcrpy's stubs it is a cassette without recordings, to which they append what they fetch."""
 
     write_protected = False
 
     def __init__(self, turn: Turn, headers: Mapping[str, str]) -> None:
         self.turn = turn
-        self.asker = _asker(turn.ask)
-        self.fetched: dict[str, Any] | None = None
+        self.asker = _asker(turn.ask) if turn.call is None else None
+        self.fetched: dict[str, Any] = {}
         self._credentials = tuple(credentials(headers))
 
     def can_play_response_for(self, _request: object) -> bool:
-        return self.turn.call is not None
-
-    def play_response(self, _request: object) -> dict[str, Any]:
-        response = self.turn.call.response if self.turn.call else None
-        try:
-            status, headers, body = replayed(response)  # type: ignore[arg-type]  # what else it may be fails below
-        except (AttributeError, TypeError, ValueError) as error:
-            raise CassetteError(f"a recorded HTTP answer is not complete ({error!r}); record again") from None
-        listed = {name: [value] for name, value in headers.items()}
-        return {"status": {"code": status, "message": None}, "headers": listed, "body": {"string": body}}
+        return False
 
     def append(self, _request: object, response: dict[str, Any]) -> None:
         self.fetched = response
 
+    @property
+    def replayed(self) -> tuple[int, dict[str, str], bytes] | None:
+        """Status, headers and body of the recording; None where the server has to be asked."""
+        if self.turn.call is None:
+            return None
+        try:
+            return replayed(self.turn.call.response)  # type: ignore[arg-type]  # what else it may be fails below
+        except (AttributeError, TypeError, ValueError) as error:
+            raise CassetteError(f"a recorded HTTP answer is not complete ({error!r}); record again") from None
+
     def check(self) -> None:
         """Refuse to send what could not be recorded without writing a credential down; raises SecretFound."""
-        if self.turn.call is not None or not isinstance(self.turn, CassetteTurn):
+        if not isinstance(self.turn, CassetteTurn):
             return
         request = self.turn.ask.request
         assert isinstance(request, HTTPRequest)
-        for number, message in enumerate(request.messages, 1):
-            where = f"message {number} ({message.role}) of this HTTP call"
-            texts: list[str] = []
-            each_text(message.to_json(), texts.append)
-            for text in texts:
-                name = find_known(text)
-                if name is not None or any(secret in text for secret in self._credentials):
-                    what = f"the value of the environment variable {name}" if name else "the credential it is sent with"
-                    raise SecretFound(
-                        f"{where} holds {what}: recorded, it would be published with the cassette. Send something else"
-                    )
+        messages = [(f"message {at} ({of.role})", of.to_json()) for at, of in enumerate(request.messages, 1)]
+        for where, value in [*messages, ("the body", request.http.get("body"))]:
+            text = laid_out(value, "")
+            name = find_known(text)
+            if name is not None or any(secret in text for secret in self._credentials):
+                what = (
+                    f"the value of the environment variable {name}" if name else "the credential that it is sent with"
+                )
+                raise SecretFound(
+                    f"{where} of an HTTP call holds {what}: recorded, it would be published with the cassette. "
+                    "Send something else"
+                )
 
     def answer(self, body: bytes) -> HTTPResponse:
         """What was fetched, as it is kept. `body` is what the client reads, without any compression."""
-        assert self.fetched is not None
         pairs = ((name, value) for name, values in self.fetched["headers"].items() for value in values)
-        response = http_response(self.fetched["status"]["code"], pairs, body)
-        return HTTPResponse.of(each_text(dict(response.http), self._without_credentials)) if self._credentials else response
+        http = http_response(self.fetched["status"]["code"], pairs, body).http
+        return HTTPResponse.of(each_text(dict(http), self._without_credentials))
 
     def _without_credentials(self, text: str) -> str:
         for secret in self._credentials:
@@ -99,7 +101,7 @@ class HTTPCalls:
 
     def begin(self, ask: Ask, headers: Mapping[str, str], listening: Iterable[CallLog]) -> Exchange:
         """Raises CassetteMiss where the scope must not ask and has no recording."""
-        before = self._take(_asker(ask))
+        before = self._take(ask)
         if before is not None and headers.get(_RETRIES, "0") != "0":
             before.turn.call = None
             return Exchange(before.turn, headers)
@@ -110,9 +112,12 @@ class HTTPCalls:
             turn.log_to(log)
         return Exchange(turn, headers)
 
-    def _take(self, asker: Hashable) -> _Failure | None:
+    def _take(self, ask: Ask) -> _Failure | None:
+        """The error that the same asker got to the same request just before."""
+        if not self._failures:
+            return None
         with self._lock:
-            return self._failures.pop(asker, None)
+            return self._failures.pop(_asker(ask), None)
 
     def settle(self, exchange: Exchange, response: HTTPResponse) -> None:
         """Record an answer, so that it is durable when this returns; an error waits."""

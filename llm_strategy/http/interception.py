@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from llm_strategy.cassette.scope import CassetteScope
 from llm_strategy.engine import acquire, in_thread
-from llm_strategy.http.exchange import Exchange
+from llm_strategy.http.exchange import Exchange, HTTPCalls
 from llm_strategy.http.routing import Routes
 
 _Handler = Callable[[Any, Any], Any]
@@ -47,7 +47,7 @@ class _Installation:
         self._lock = threading.Lock()
         self._patches = ExitStack()
 
-    def enter(self, scope: CassetteScope) -> Any:
+    def enter(self, scope: CassetteScope) -> HTTPCalls:
         with self._lock:
             if not self.routes:
                 with ExitStack() as patches:
@@ -76,8 +76,11 @@ class _Patches(NamedTuple):
 def _patchers(routes: Routes) -> Iterator[AbstractContextManager[Any]]:
     """Patches of the transports that reach the network; those that answer in this process stay as they are."""
     try:
-        from vcr.patch import PATCHER_NAMES, CassettePatcherBuilder
-        from vcr.stubs.httpx_stubs import vcr_handle_async_request, vcr_handle_request
+        from vcr.patch import PATCHER_NAMES, CassettePatcherBuilder  # type: ignore[import-untyped]  # it has no types
+        from vcr.stubs.httpx_stubs import (  # type: ignore[import-untyped]  # it has no types
+            vcr_handle_async_request,
+            vcr_handle_request,
+        )
     except ImportError as error:
         raise ImportError(
             'recording and replaying HTTP calls (http=True) needs vcrpy 9.4 or newer: pip install "llm-strategy[http]"'
@@ -85,15 +88,11 @@ def _patchers(routes: Routes) -> Iterator[AbstractContextManager[Any]]:
     patches: list[tuple[Any, str, _Handler]] = []
     # vcrpy has imported what is installed of these.
     for httpx in filter(None, map(sys.modules.get, ("httpx", "httpx2"))):
-        waiting, going_on = httpx.HTTPTransport, httpx.AsyncHTTPTransport
-        patches.append((waiting, "handle_request", _synchronous(routes, waiting.handle_request, vcr_handle_request, httpx)))
-        patches.append(
-            (
-                going_on,
-                "handle_async_request",
-                _asynchronous(routes, going_on.handle_async_request, vcr_handle_async_request, httpx),
-            )
-        )
+        for transport, name, handler, stub in (
+            (httpx.HTTPTransport, "handle_request", _synchronous, vcr_handle_request),
+            (httpx.AsyncHTTPTransport, "handle_async_request", _asynchronous, vcr_handle_async_request),
+        ):
+            patches.append((transport, name, handler(routes, getattr(transport, name), stub, httpx)))
     # Its own list of patches takes in transports that answer in this process, and reads all traffic.
     patcher: Iterator[AbstractContextManager[Any]] = CassettePatcherBuilder(_Patches(patches, PATCHER_NAMES)).build()
     return patcher
@@ -106,16 +105,19 @@ def _synchronous(routes: Routes, real: _Handler, stub: Callable[..., _Handler], 
         if sent is None:
             return real(transport, request)
         exchange = sent.begin(request.read())
-        if exchange.turn.call is None:
-            exchange.turn.acquire()
+        turn = exchange.turn
+        if turn.call is None:
+            turn.acquire()
         try:
+            replayed = exchange.replayed
+            if replayed is not None:
+                return _response(httpx, *replayed)
             exchange.check()
             response = stub(exchange, real, httpx)(transport, request)
-            if exchange.fetched is not None:
-                sent.calls.settle(exchange, exchange.answer(_content(exchange, response, httpx)))
+            sent.calls.settle(exchange, exchange.answer(_content(exchange, response, httpx)))
             return response
         finally:
-            exchange.turn.release()
+            turn.release()
 
     return handle_request
 
@@ -127,24 +129,31 @@ def _asynchronous(routes: Routes, real: _Handler, stub: Callable[..., _Handler],
         if sent is None:
             return await real(transport, request)
         exchange = sent.begin(await request.aread())
-        if exchange.turn.call is None:
-            await acquire(exchange.turn)
+        turn = exchange.turn
+        if turn.call is None:
+            await acquire(turn)
         try:
+            replayed = exchange.replayed
+            if replayed is not None:
+                return _response(httpx, *replayed)
             exchange.check()
             response = await stub(exchange, real, httpx)(transport, request)
-            if exchange.fetched is not None:
-                answer = exchange.answer(_content(exchange, response, httpx))
-                await in_thread(partial(sent.calls.settle, exchange), answer)
+            answer = exchange.answer(_content(exchange, response, httpx))
+            await in_thread(partial(sent.calls.settle, exchange), answer)
             return response
         finally:
-            exchange.turn.release()
+            turn.release()
 
     return handle_async_request
 
 
+def _response(httpx: Any, status: int, headers: dict[str, str], body: bytes) -> Any:
+    # A stream, which the client has still to read, as from the network.
+    return httpx.Response(status, headers=headers, stream=httpx.ByteStream(body))
+
+
 def _content(exchange: Exchange, response: Any, httpx: Any) -> bytes:
     """The body of a fetched answer as its client will read it."""
-    assert exchange.fetched is not None
     body: bytes = exchange.fetched["body"]["string"]
     if "content-encoding" not in response.headers:
         return body

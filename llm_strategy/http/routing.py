@@ -9,7 +9,6 @@ from pathlib import Path
 from sysconfig import get_paths
 from typing import Any, NamedTuple
 
-import llm_strategy
 from llm_strategy.cassette.scope import CassetteScope
 from llm_strategy.context import Ask, CallSite, Scope, current, is_asking
 from llm_strategy.http.exchange import Exchange, HTTPCalls
@@ -91,6 +90,9 @@ def _caller() -> CallSite:
 
 @cache
 def _is_library(file: str) -> bool:
-    folders = [Path(llm_strategy.__file__).parent, *(get_paths()[name] for name in ("stdlib", "platstdlib"))]
-    packaged = any(name in file for name in ("site-packages", "dist-packages"))
-    return packaged or file.startswith(("<", *(f"{folder}{'/'}" for folder in folders)))
+    if file.startswith("<"):
+        return True
+    path = Path(file)
+    own = Path(__file__).parents[1]
+    folders = [own, *(Path(get_paths()[name]) for name in ("stdlib", "platstdlib"))]
+    return bool({"site-packages", "dist-packages"} & set(path.parts)) or any(map(path.is_relative_to, folders))

@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from llm_strategy.canonical import FrozenJSON
 from llm_strategy.errors import LLMStrategyError, ModelError
+from llm_strategy.redaction import scrub
 from llm_strategy.values import JSON, Message, Request, Response
 
 ENVIRONMENT = "LLM_STRATEGY_MODEL"
@@ -95,8 +96,8 @@ class ModelSource:
         model = self.model
         try:
             if hasattr(model, "generate"):
-                return model.generate(request)
-            return _run(model.agenerate, request)
+                return self._checked(model.generate(request))
+            return self._checked(_run(model.agenerate, request))
         except LLMStrategyError:
             raise
         except Exception as error:
@@ -106,15 +107,20 @@ class ModelSource:
         model = self.model
         try:
             if hasattr(model, "agenerate"):
-                return await model.agenerate(request)
-            return await asyncio.to_thread(model.generate, request)
+                return self._checked(await model.agenerate(request))
+            return self._checked(await asyncio.to_thread(model.generate, request))
         except LLMStrategyError:
             raise
         except Exception as error:
             raise self._failed(error) from error
 
+    def _checked(self, response: object) -> Response:
+        if not isinstance(response, Response):
+            raise ModelError(f"the model {self.name} has to answer with a Response, not with {type(response).__name__}")
+        return response
+
     def _failed(self, error: Exception) -> ModelError:
-        return ModelError(f"the model {self.name} failed: {type(error).__name__}: {error}")
+        return ModelError(f"the model {self.name} failed: {type(error).__name__}: {scrub(str(error))}")
 
 
 def _run(agenerate: Callable[[Request], Any], request: Request) -> Response:
@@ -150,7 +156,10 @@ def resolve(model: Any, name: str | None = None) -> ModelSource:
     if _is_conversation(model):
         return resolve(model.model)
     if isinstance(model, type):
-        raise TypeError(f"{model.__name__} is a class: give an instance, such as {model.__name__}(...)")
+        raise TypeError(
+            f"{model.__name__} is a class: give an instance, such as {model.__name__}(...). To let a model implement "
+            'the class, write @llm_strategy("openai:gpt-5-mini") above it'
+        )
     package = _package(model)
     if package == "openai":
         return _from_client(model, name)
@@ -181,7 +190,8 @@ def _from_string(text: str) -> ModelSource:
     if provider == "stub" and colon:
         return resolve(_stub())
     if not (provider and colon and name):
-        raise ValueError(f"the model {text!r} names no provider: write it as 'provider:name', such as 'openai:{text}'")
+        example = f"openai:{provider}" if provider and not colon else "openai:gpt-5-mini"
+        raise ValueError(f"the model {text!r} is not of the form 'provider:name': write it as in {example!r}")
     if provider == "openai":
         from llm_strategy.models.openai import OpenAIModel
 
@@ -225,6 +235,8 @@ def _as_model(made: Any, name: str | None = None) -> Model:
         return LangChainModel(made)
     if not (hasattr(made, "generate") or hasattr(made, "agenerate")):
         raise TypeError(f"{made!r} is no model: it has neither generate() nor agenerate()")
+    if not isinstance(getattr(made, "name", None), str):
+        raise TypeError(f"{made!r} is no model: it has no name, a text such as 'provider:name', which stands in keys")
     model: Model = made
     return model
 

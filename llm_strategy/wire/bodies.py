@@ -70,9 +70,11 @@ def pack_answer(body: bytes, content_type: str) -> dict[str, JSON]:
         return {"body": parsed}
     text = body.decode("utf-8")
     layout = _layout(parsed, text)
-    if layout is None:
-        return {"body": text}
-    return {"layout": layout, "body": parsed} if layout else {"body": parsed}
+    return {"body": text} if layout is None else _with_layout(layout, {"body": parsed})
+
+
+def _with_layout(layout: str, body: dict[str, JSON]) -> dict[str, JSON]:
+    return {"layout": layout, **body} if layout else body
 
 
 def answer_bytes(http: Mapping[str, Any]) -> bytes:
@@ -89,10 +91,10 @@ def answer_bytes(http: Mapping[str, Any]) -> bytes:
 
 def _pack_stream(stream: str) -> dict[str, JSON]:
     texts = stream.removesuffix(_BETWEEN_EVENTS).split(_BETWEEN_EVENTS)
-    found = (_layout(parse_text(data), data) for text in texts if (data := _fields(text).get("data", "")).startswith("{"))
-    layout = next(filter(None, found), "")
-    events = [_event(text, layout) for text in texts]
-    return {"layout": layout, "events": events} if layout else {"events": events}
+    data = [_fields(text).get("data", "") for text in texts]
+    layouts = (_layout(parse_text(text), text) for text in data if text.startswith("{"))
+    layout = next(filter(None, layouts), "")
+    return _with_layout(layout, {"events": [_event(text, layout) for text in texts]})
 
 
 def _fields(event: str) -> dict[str, str]:
@@ -105,8 +107,10 @@ def _fields(event: str) -> dict[str, str]:
 
 def _event(text: str, layout: str) -> JSON:
     """An event with its data as a value, or as a text, or the text of it all: the first that gives its text back."""
-    event: dict[str, JSON] = {**_fields(text)}
-    parsed = {**event, "data": parse_text(event["data"])} if "data" in event else dict(event)
+    event = _fields(text)
+    parsed: dict[str, JSON] = dict(event)
+    if "data" in event:
+        parsed["data"] = parse_text(event["data"])
     if event.get("retry", "").isdecimal():
         parsed["retry"] = int(event["retry"])
     return next((form for form in (parsed, event) if _event_text(form, layout) == text), text)

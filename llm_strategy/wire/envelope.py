@@ -31,17 +31,20 @@ class HTTPRequest(Request):
     def of(cls, http: Mapping[str, JSON]) -> HTTPRequest:
         """The request in an envelope. Raises KeyError, TypeError or AttributeError for what is none."""
         said = _request(http)
-        return cls(
-            said.model, said.messages, said.output_schema, said.tools, said.settings, http=FrozenJSON.of(http)
-        )
+        return cls(said.model, said.messages, said.output_schema, said.tools, said.settings, http=FrozenJSON.of(http))
 
-    @cached_property
-    def key(self) -> str:
-        """SHA-256 of method, path and body, 64 hex digits: neither the host nor any header is part of it."""
+    @property
+    def identity(self) -> dict[str, JSON]:
+        """What makes two calls equal: method, path and body, but neither the host nor any header."""
         url, body = urlsplit(self.http["url"]), self.http.get("body")
         # A query says what is wanted where no body does; else it is a version or the like.
         path = f"{url.path}?{url.query}" if body is None and url.query else url.path
-        return digest({"kind": "http", "method": self.http["method"], "path": path, "body": body})
+        return {"kind": "http", "method": self.http["method"], "path": path, "body": body}
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of the identity, 64 hex digits: the same on every machine."""
+        return digest(self.identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +91,13 @@ def _rename_ids(body: JSON) -> JSON:
             return item
         return {**item, field: names.setdefault(item[field], f"call_{len(names) + 1}")}
 
-    changed = []
-    for message in messages:
+    def renamed_all(message: Any) -> Any:
         calls = message.get("tool_calls") if isinstance(message, Mapping) else None
         if isinstance(calls, list):
-            message = {**message, "tool_calls": [renamed(call, "id") for call in calls]}
-        changed.append(renamed(message, "tool_call_id"))
-    return {**body, "messages": changed}
+            return {**message, "tool_calls": [renamed(call, "id") for call in calls]}
+        return renamed(message, "tool_call_id")
+
+    return {**body, "messages": [renamed_all(message) for message in messages]}
 
 
 def _request(http: Mapping[str, JSON]) -> Request:
@@ -107,8 +110,8 @@ def _request(http: Mapping[str, JSON]) -> Request:
             pass
         else:
             # Whether an answer comes in pieces makes another call of it.
-            stream = {name: body[name] for name in ("stream", "stream_options") if name in body}
-            return replace(request, settings=FrozenJSON({**request.settings, **stream})) if stream else request
+            stream = {name: value for name, value in (body or {}).items() if name in ("stream", "stream_options")}
+            return replace(request, settings=FrozenJSON({**request.settings, **stream}))
     model = body.get("model") if isinstance(body, Mapping) else None
     text = body if isinstance(body, str) else laid_out(body, "indented") if body is not None else ""
     return Request(
@@ -125,7 +128,7 @@ def _response(http: Mapping[str, JSON]) -> Response:
         error = body.get("error", body) if isinstance(body, Mapping) else body
         return Response(error_message(error) if error else "", finish_reason="error")
     try:
-        return decode(body)
+        return decode(body or {})
     except (ValueError, TypeError, AttributeError):
         model = body.get("model") if isinstance(body, Mapping) else None
         return Response(body if isinstance(body, str) else "", model=model if isinstance(model, str) else None)

