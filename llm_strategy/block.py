@@ -47,12 +47,18 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
         mode = self._mode or (session.mode if session else mode_of_environment())
         if session is not None and session.only_replay:
             mode = "replay"
-        scope = CassetteScope(
-            self._path,
-            Rules(mode, shared=True, command="pytest --llm-record" if session else None),
+        around = current()
+        scope = _Block(
+            self._path.absolute(),
+            Rules(
+                mode,
+                owner=around.rules.owner if isinstance(around, CassetteScope) else None,
+                shared=True,
+                command="pytest --llm-record" if session else None,
+            ),
             account=session.account if session else None,
             project=session.project if session else None,
-            parent=current(),
+            parent=around,
         )
         stack = ExitStack()
         if self._http:
@@ -65,7 +71,10 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        scope, token, interception = self._open.pop()
+        # Several tasks or threads may be inside one object: each leaves the block that it entered.
+        here = current()
+        mine = [at for at, (scope, _, _) in enumerate(self._open) if scope is here]
+        scope, token, interception = self._open.pop(mine[-1] if mine else -1)
         leave_block(token)
         scope.close()
         interception.__exit__(kind, error, traceback)
@@ -98,6 +107,12 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
         return called
 
 
+class _Block(CassetteScope):
+    """A cassette of its own: what inner blocks ask is not in its log."""
+
+    hears_inner = False
+
+
 class call_log:  # noqa: N801  # a context manager that reads as a noun phrase in `with call_log() as calls:`
     """The calls of a block: `with call_log() as calls:`. Changes nothing about how they are answered."""
 
@@ -114,7 +129,11 @@ class call_log:  # noqa: N801  # a context manager that reads as a noun phrase i
 class _Listening(Scope):
     """Hands every call to the scope around it, and keeps it in a log of its own."""
 
+    def __init__(self, around: Scope | None) -> None:
+        super().__init__(around)
+        self._around = around or Scope()
+
     def enter(self, ask: Ask) -> Turn:
-        turn = (self.parent or Scope()).enter(ask)
+        turn = self._around.enter(ask)
         turn.log_to(self.calls)
         return turn

@@ -99,9 +99,11 @@ class Turn:
 class Scope:
     """A stretch of a program whose calls belong together; this one asks every time and keeps nothing.
 
-    `parent` is a scope around it, whose log gets the calls too. `default_model` names the model of
-    functions that name none.
+    `parent` is a scope around it, whose log gets the calls too if it `hears_inner` ones. `default_model`
+    names the model of functions that name none.
     """
+
+    hears_inner = True
 
     def __init__(self, parent: Scope | None = None, default_model: str | None = None) -> None:
         self.calls = CallLog()
@@ -114,10 +116,11 @@ class Scope:
         return self._begin(ask, None)
 
     def _places(self) -> list[Place]:
-        scope: Scope | None = self
-        places = []
+        places = [(self.calls, self.calls.begin())]
+        scope = self.parent
         while scope is not None:
-            places.append((scope.calls, scope.calls.begin()))
+            if scope.hears_inner:
+                places.append((scope.calls, scope.calls.begin()))
             scope = scope.parent
         return places
 
@@ -138,9 +141,9 @@ def current() -> Scope | None:
     if scope is not None and not scope.closed:
         return scope
     for holder in reversed(slot.holders):
-        scope = holder.scope
-        if not scope.closed:
-            return scope
+        held: Scope = holder.scope
+        if not held.closed:
+            return held
     described = os.environ.get(slot.CHILD_VARIABLE)
     return _child_scope(described) if described else None
 

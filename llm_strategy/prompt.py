@@ -147,11 +147,15 @@ class Prompt:
             texts.append(Block(f"the fields of {name}", self._argument(name, fields)))
         for parameter in self.signature.parameters:
             text = self._argument(parameter.name, arguments[parameter.name])
-            if parameter.volatile:
+            if parameter.name in self._volatile:
                 placeholder = f"{parameter.name} = <volatile>"
                 volatile[placeholder], text = text, placeholder
             texts.append(Block(f"the argument {parameter.name!r}", text))
         yield from _paragraph(texts)
+
+    @cached_property
+    def _volatile(self) -> frozenset[str]:
+        return frozenset(parameter.name for parameter in self.signature.parameters if parameter.volatile)
 
     def _argument(self, name: str, value: Any) -> str:
         try:

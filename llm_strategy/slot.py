@@ -6,10 +6,7 @@ is made of is loaded when the first call asks for it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
-
-if TYPE_CHECKING:
-    from llm_strategy.context import Scope
+from typing import Any, Protocol
 
 CHILD_VARIABLE = "LLM_STRATEGY_SCOPE"
 """The environment variable in which child processes find their parent's scope, as JSON."""
@@ -18,10 +15,10 @@ CHILD_OPENER = "opener"
 
 
 class Holder(Protocol):
-    """What a scope is got from; `scope` makes it at the first call."""
+    """What a `context.Scope` is got from; `scope` makes it at the first call."""
 
     @property
-    def scope(self) -> Scope: ...
+    def scope(self) -> Any: ...
 
 
 holders: list[Holder] = []

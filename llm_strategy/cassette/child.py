@@ -27,6 +27,9 @@ class _ChildScope(CassetteScope):
         super().__init__(path, rules, project=project, default_model=model)
         self._journal = journal
 
+    def _discard_leftover(self) -> None:
+        """What lies there may be what the parent has recorded by now, or another child."""
+
     def enter(self, ask: Ask) -> Turn:
         try:
             turn = super().enter(ask)

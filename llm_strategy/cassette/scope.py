@@ -44,9 +44,13 @@ class Rules:
 
 @dataclass
 class Usage:
-    """What a scope took from its cassette, by (key, occurrence) in request order."""
+    """What a scope took from its cassette, by (key, occurrence) in request order.
+
+    `recorded` are the recordings that it made, by their own numbers: an answer that comes early is written early.
+    """
 
     calls: dict[int, tuple[str, int]] = field(default_factory=dict)
+    recorded: set[tuple[str, int]] = field(default_factory=set)
     written: int = 0
 
     def ordered(self) -> Sequence[tuple[str, int]]:
@@ -98,11 +102,14 @@ class CassetteScope(Scope):
     def file(self) -> CassetteFile:
         with self._lock:
             if self._file is None:
-                if self.rules.mode == "all":
-                    # What a failed run before this one left is asked afresh too.
-                    self.recording_path.unlink(missing_ok=True)
+                self._discard_leftover()
                 self._file = open_file(self.recording_path)
             return self._file
+
+    def _discard_leftover(self) -> None:
+        """What a failed run before this one left is asked afresh too."""
+        if self.rules.mode == "all":
+            self.recording_path.unlink(missing_ok=True)
 
     # The path of a call
 
@@ -145,14 +152,14 @@ class CassetteScope(Scope):
         """Refuse what this scope must not ask: in replay, without a model, with a credential in it."""
         if self.rules.mode in ("replay", "dry") or self.rules.refusal is not None:
             self.miss(ask, occurrence)
-        for _, text, _ in ask.site.blocks:
+        for subject, text, _ in ask.site.blocks:
             name = find_known(text)
             if name is not None:
-                subject = next(block[0] for block in ask.site.blocks if block[1] == text)
-                raise SecretFound(
-                    f"{subject} of {ask.site.function} holds the value of the environment variable {name}: recorded, "
-                    "it would be published with the cassette. Pass something else, or mark the parameter Volatile[...]"
-                )
+                raise _secret(f"{subject} of {ask.site.function}", name, ", or mark the parameter Volatile[...]")
+        for message in ask.request.messages:
+            name = find_known(message.content)
+            if name is not None:
+                raise _secret(f"a message to {ask.site.function or 'a model'} (role {message.role})", name)
 
     def miss(self, ask: Ask, occurrence: int) -> None:
         """Raise CassetteMiss, and keep it: whatever the code under test catches, the test must fail."""
@@ -171,6 +178,13 @@ class CassetteScope(Scope):
 
     def copies(self) -> bool:
         return self.rules.mode == "new"
+
+
+def _secret(where: str, name: str, cure: str = "") -> SecretFound:
+    return SecretFound(
+        f"{where} holds the value of the environment variable {name}: recorded, it would be published with the "
+        f"cassette. Pass something else{cure}"
+    )
 
 
 class LiveTurn(Turn):
@@ -211,7 +225,7 @@ class CassetteTurn(Turn):
         self._held = lock
         scope.file.refresh()
         entry = scope.file.find(key, self.occurrence)
-        if entry is not None:
+        if entry is not None and (key, entry.occurrence) not in scope.usage.recorded:
             self._replay(entry)
             return True
         copied = scope.elsewhere(key, self.occurrence) if scope.copies() else None
@@ -225,7 +239,8 @@ class CassetteTurn(Turn):
     def record(self, response: Response) -> Call:
         scope = self._scope
         call = self._made(response)
-        scope.file.append(call, scope.recorded_by)
+        entry = scope.file.append(call, scope.recorded_by)
+        scope.usage.recorded.add((entry.key, entry.occurrence))
         scope.usage.written += 1
         scope.account.asked_for(response)
         if scope.project is not None:
