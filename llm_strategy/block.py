@@ -60,6 +60,7 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
             project=session.project if session else None,
             parent=around,
         )
+        scope.discard_leftover()
         stack = ExitStack()
         if self._http:
             from llm_strategy.http import intercept

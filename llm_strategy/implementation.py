@@ -13,15 +13,20 @@ from llm_strategy.context import CallSite
 from llm_strategy.engine import Options
 from llm_strategy.models import opening, resolve
 from llm_strategy.prompt import Prompt, Rendered
+from llm_strategy.reply import parse
 from llm_strategy.signature import Binding, Signature
-from llm_strategy.values import Request
+from llm_strategy.values import Request, Response
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
 
 
 class StrategyFunction(Protocol[P, R]):
-    """A function that a model implements. `request` renders what would be asked, without any model."""
+    """A function that a model implements.
+
+    Both without any model: `request` renders what would be asked; `parse` turns a reply's text into a
+    value of the return type, as a call does, and raises ReplyError.
+    """
 
     __name__: str
     __qualname__: str
@@ -29,6 +34,7 @@ class StrategyFunction(Protocol[P, R]):
 
     @property
     def request(self) -> Callable[P, Request]: ...
+    def parse(self, text: str, /) -> Any: ...
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
 
@@ -82,6 +88,8 @@ def implement(function: FunctionType, options: Options | None, *, binding: Bindi
     # What was abstract is no longer.
     implemented.__dict__.pop("__isabstractmethod__", None)
     implemented.request = lambda *args, **kwargs: prepare(args, kwargs).rendered.request
+    strict = options is not None and options.strict_replies
+    implemented.parse = lambda text: parse(Response(text), prompt.output, strict=strict).value
     implemented.__llm_prompt__ = prompt
     return cast(FunctionType, implemented)
 

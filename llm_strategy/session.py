@@ -129,12 +129,16 @@ class Session:
         """A scope whose calls are replayed from, or recorded into, the cassette at `path`.
 
         A `mode` other than the session's acts only while the session records. `refusal` forbids
-        recording and says why. Nothing is read or written before the first call.
+        recording and says why. Nothing is read or written before the first call, but that mode `all`
+        removes what a failed run has left.
         """
         chosen = self.mode if mode is None or self.mode == "replay" else check_mode(mode)
         refused = refusal if chosen in ("new", "all") else None
         rules = {"mode": chosen, "owner": owner, "shared": shared, "repeat": repeat}
-        return OpenScope(self, path, {**rules, "refusal": refused, "command": command})
+        opened = OpenScope(self, path, {**rules, "refusal": refused, "command": command})
+        if chosen == "all":
+            opened.scope.discard_leftover()
+        return opened
 
     def enter(self, opened: OpenScope) -> None:
         """Make a scope the one that calls of this process, its threads and its children belong to."""

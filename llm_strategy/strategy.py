@@ -151,7 +151,7 @@ def _refusing(function: FunctionType, message: str) -> FunctionType:
         raise PromptError(message)
 
     refuse.__dict__.pop("__isabstractmethod__", None)
-    refuse.request = refuse  # type: ignore[attr-defined]  # as on implemented members
+    refuse.request = refuse.parse = refuse  # type: ignore[attr-defined]  # as on implemented members
     refuse.__llm_prompt__ = None  # type: ignore[attr-defined]  # so that a subclass's decorator looks again
     return refuse  # type: ignore[return-value]  # functools.wraps gives a plain function
 

@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 from llm_strategy.canonical import FrozenJSON, canonical, digest, digest_of_text
-from llm_strategy.redaction import each_text, paragraphs, placeholders, replacing
+from llm_strategy.redaction import each_text, paragraphs, replacing
 
 JSON = Any
 """A value made of `dict`, `list`, `str`, `int`, `float`, `bool` and `None`."""
@@ -155,11 +155,7 @@ class Request:
 
     def to_json(self) -> dict[str, JSON]:
         """The request as it is hashed and stored; what is empty is left out."""
-        messages = [message.to_json() for message in self.messages]
-        return {"model": self.model, "messages": messages, **self._frame()}
-
-    def _frame(self) -> dict[str, JSON]:
-        data: dict[str, JSON] = {}
+        data: dict[str, JSON] = {"model": self.model, "messages": [message.to_json() for message in self.messages]}
         if self.output_schema is not None:
             data["output_schema"] = self.output_schema
         if self.tools:
@@ -183,7 +179,8 @@ class Request:
         """The request as JSON, with what differs between machines replaced by fixed placeholders."""
         # Not kept: a log of calls would hold every text twice.
         change = replacing()
-        return {name: _replaced(value, change) for name, value in _rename_ids(self.to_json()).items()}
+        stored: dict[str, JSON] = each_text(_rename_ids(self.to_json()), change)
+        return stored
 
     @cached_property
     def key(self) -> str:
@@ -193,8 +190,7 @@ class Request:
         # The same in a third of the time. "messages" is the first of the sorted names.
         change = replacing()
         messages = ",".join([_canonical_text(message, change) for message in self.messages])
-        others = {"model": self.model} | self._frame()
-        rest = canonical({name: _replaced(value, change) for name, value in others.items()})
+        rest = _canonical_rest(self.model, self.output_schema, self.tools, self.settings, change)
         return digest_of_text(f'{{"messages":[{messages}],{rest[1:]}')
 
     def sent(self) -> Request:
@@ -242,14 +238,18 @@ def _escaped(text: str, change: Callable[[str], str]) -> str:
 _remembered = lru_cache(maxsize=1024)(_escaped)
 
 
-def _replaced(value: JSON, change: Callable[[str], str]) -> JSON:
-    return _frozen_placeholders(value) if isinstance(value, FrozenJSON) else each_text(value, change)
-
-
 @lru_cache(maxsize=1024)
-def _frozen_placeholders(value: FrozenJSON) -> FrozenJSON:
-    """Schemas and settings are the same from call to call: look through each of them once."""
-    return FrozenJSON(each_text(value, placeholders))
+def _canonical_rest(
+    model: str | None,
+    output_schema: FrozenJSON | None,
+    tools: tuple[FrozenJSON, ...],
+    settings: FrozenJSON,
+    change: Callable[[str], str],
+) -> str:
+    """The canonical JSON of a request without messages. Remembered, since it is the same from call to call."""
+    rest = Request(model, (), output_schema, tools, settings).to_json()
+    del rest["messages"]
+    return canonical(each_text(rest, change))
 
 
 def _rename_ids(data: dict[str, JSON]) -> dict[str, JSON]:

@@ -27,9 +27,6 @@ class _ChildScope(CassetteScope):
         super().__init__(path, rules, project=project, default_model=model)
         self._journal = journal
 
-    def _discard_leftover(self) -> None:
-        """What lies there may be what the parent has recorded by now, or another child."""
-
     def enter(self, ask: Ask) -> Turn:
         try:
             turn = super().enter(ask)
@@ -61,7 +58,10 @@ def read_journal(scope: CassetteScope, journal: Path) -> None:
         else:
             key, occurrence = said["used"]
             scope.usage.calls[len(scope.usage.calls) + _CHILDREN] = (key, occurrence)
+            scope.usage.written += not said["replayed"]
             scope.account.count(**{"replayed" if said["replayed"] else "asked": 1})
+            # Looked into, so that the end of the scope puts in order what its children recorded.
+            scope.file.refresh()
     journal.unlink()
 
 

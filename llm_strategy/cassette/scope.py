@@ -102,12 +102,14 @@ class CassetteScope(Scope):
     def file(self) -> CassetteFile:
         with self._lock:
             if self._file is None:
-                self._discard_leftover()
                 self._file = open_file(self.recording_path)
             return self._file
 
-    def _discard_leftover(self) -> None:
-        """What a failed run before this one left is asked afresh too."""
+    def discard_leftover(self) -> None:
+        """Remove what a failed run before this one left in mode `all`: it is asked afresh too.
+
+        For who opens the scope, before child processes may have recorded anything in it.
+        """
         if self.rules.mode == "all":
             self.recording_path.unlink(missing_ok=True)
 

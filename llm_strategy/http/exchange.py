@@ -29,7 +29,7 @@ class Exchange:
         self.turn = turn
         self.asker = _asker(turn.ask) if turn.call is None else None
         self.fetched: dict[str, Any] = {}
-        self._credentials = tuple(credentials(headers))
+        self._headers = headers
 
     def can_play_response_for(self, _request: object) -> bool:
         return False
@@ -57,7 +57,7 @@ class Exchange:
         for where, value in [*messages, ("the body", request.http.get("body"))]:
             text = laid_out(value, "")
             name = find_known(text)
-            if name is not None or any(secret in text for secret in self._credentials):
+            if name is not None or any(secret in text for secret in credentials(self._headers)):
                 what = (
                     f"the value of the environment variable {name}" if name else "the credential that it is sent with"
                 )
@@ -73,7 +73,7 @@ class Exchange:
         return HTTPResponse.of(each_text(dict(http), self._without_credentials))
 
     def _without_credentials(self, text: str) -> str:
-        for secret in self._credentials:
+        for secret in credentials(self._headers):
             text = text.replace(secret, "<credential>")
         return text
 

@@ -67,9 +67,8 @@ class Routes:
             scope = scope.parent
         if scope is None or calls is None:
             return None
-        headers = {name.lower(): value for name, value in request.headers.items()}
         address = f"{url.scheme}://{url.netloc.decode('ascii')}{path}"
-        return Sent(calls, listening, request.method, address, query, headers)
+        return Sent(calls, listening, request.method, address, query, request.headers)
 
 
 def _ask_nobody() -> Any:

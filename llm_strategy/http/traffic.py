@@ -10,9 +10,9 @@ from llm_strategy.wire.bodies import answer_bytes, pack_answer, parse_body
 from llm_strategy.wire.envelope import CHAT_COMPLETIONS, HTTPRequest, HTTPResponse, request_envelope
 
 _HOST = "api.openai.com"
-_SENT = frozenset(("content-type", "openai-beta"))
+_SENT = ("content-type", "openai-beta")
 _RECEIVED = frozenset(("content-type", "retry-after", "retry-after-ms", "x-should-retry", "x-request-id"))
-_CREDENTIALS = frozenset(("authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key"))
+_CREDENTIALS = ("authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key")
 _SECRET_PARAMETERS = frozenset("access_token api-key api_key apikey code key sig signature token".split())
 _SHORTEST = 12
 """Shorter credentials ("unused", "test") stand in ordinary text as well."""
@@ -24,9 +24,9 @@ def is_model_call(host: str, path: str) -> bool:
 
 
 def http_request(method: str, address: str, query: str, headers: Mapping[str, str], body: bytes) -> HTTPRequest:
-    """A request as it is kept. `address` is scheme, host and path; the names of the headers are in lower case."""
+    """A request as it is kept. `address` is scheme, host and path; `headers` find a name in any case."""
     kept = urlencode([pair for pair in parse_qsl(query, True) if pair[0].lower() not in _SECRET_PARAMETERS])
-    sent = {name: value for name, value in headers.items() if name in _SENT}
+    sent = {name: headers[name] for name in _SENT if name in headers}
     url = f"{address}?{kept}" if kept else address
     return HTTPRequest.of(request_envelope(method.upper(), url, sent, parse_body(body)))
 
@@ -54,7 +54,7 @@ def replayed(response: HTTPResponse) -> tuple[int, dict[str, str], bytes]:
 
 def credentials(headers: Mapping[str, str]) -> Iterator[str]:
     """The credentials that a request carries in its headers, which nothing that is written may hold."""
-    for name, value in headers.items():
-        secret = value.rpartition(" ")[2]
-        if name in _CREDENTIALS and len(secret) >= _SHORTEST:
+    for name in _CREDENTIALS:
+        secret = headers.get(name, "").rpartition(" ")[2]
+        if len(secret) >= _SHORTEST:
             yield secret
