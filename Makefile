@@ -21,8 +21,8 @@ help:  ## show the targets
 demo: install  ## record a small suite, replay it, change a prompt, see the miss
 	@$(BIN)/python examples/demo.py $(ARGS)
 
-test: install  ## run the tests; recorded calls are replayed
-	@$(BIN)/python -m pytest $(ARGS)
+test: install  ## run the tests, on every core; recorded calls are replayed
+	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: install  ## style, types and the floors of the architecture
 	@$(BIN)/ruff check

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import os
+import threading
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 from contextvars import Token
@@ -48,13 +51,15 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
         if session is not None and session.only_replay:
             mode = "replay"
         around = current()
+        path = self._path.absolute()
         scope = _Block(
-            self._path.absolute(),
+            path,
             Rules(
                 mode,
                 owner=around.rules.owner if isinstance(around, CassetteScope) else None,
                 shared=True,
                 command="pytest --llm-record" if session else None,
+                alongside=_take_number(path),
             ),
             account=session.account if session else None,
             project=session.project if session else None,
@@ -79,7 +84,10 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
         leave_block(token)
         scope.close()
         interception.__exit__(kind, error, traceback)
-        commit(scope, passed=error is None)
+        try:
+            commit(scope, passed=error is None)
+        finally:
+            _numbers[scope.path].discard(scope.rules.alongside)
 
     async def __aenter__(self) -> CassetteScope:
         return self.__enter__()
@@ -106,6 +114,19 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
                 return function(*args, **kwargs)
 
         return called
+
+
+_numbers: defaultdict[Path, set[int]] = defaultdict(set)
+"""For each cassette, the numbers of the blocks that are open on it in this process."""
+_numbers_lock = threading.Lock()
+
+
+def _take_number(path: Path) -> int:
+    with _numbers_lock:
+        taken = _numbers[path]
+        number = next(number for number in itertools.count() if number not in taken)
+        taken.add(number)
+        return number
 
 
 class _Block(CassetteScope):

@@ -83,6 +83,12 @@ class Turn:
             log.finish(place, call)
         return call
 
+    def reopen(self) -> None:
+        """Take the answer back: the model is asked anew, or has not answered after all."""
+        self.call = None
+        for log, place in self._logs:
+            log.reopen(place)
+
     def log_to(self, log: CallLog) -> None:
         """Keep the call in another log too."""
         place = log.begin()

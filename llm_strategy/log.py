@@ -61,6 +61,10 @@ class CallLog(Sequence[Call]):
     def finish(self, place: int, call: Call) -> None:
         self._calls[place] = call
 
+    def reopen(self, place: int) -> None:
+        """Take the call of a place out again: it is asked anew."""
+        self._calls[place] = None
+
     def repaired(self, place: int, repairs: tuple[str, ...]) -> None:
         call = self._calls[place]
         if call is not None:

@@ -203,12 +203,17 @@ def structured_types(annotations: Iterable[Any]) -> Iterator[type]:
             queue.extend(hint for _, hint, _ in _fields(kind))
 
 
+def _is_typed_dict(kind: type) -> bool:
+    """Whether the class is a TypedDict; `typing` does not know those of typing_extensions on every Python."""
+    return hasattr(kind, "__total__") and hasattr(kind, "__required_keys__")
+
+
 def _is_structured(kind: type) -> bool:
     if dataclasses.is_dataclass(kind) or issubclass(kind, enum.Enum) or hasattr(kind, "__attrs_attrs__"):
         return True
     if issubclass(kind, BaseModel):
         return kind is not BaseModel
-    return typing.is_typeddict(kind) or (issubclass(kind, tuple) and hasattr(kind, "_fields"))
+    return _is_typed_dict(kind) or (issubclass(kind, tuple) and hasattr(kind, "_fields"))
 
 
 def _fields(kind: type) -> Iterator[tuple[str, Any, str | None]]:
@@ -225,7 +230,7 @@ def _fields(kind: type) -> Iterator[tuple[str, Any, str | None]]:
         # A name that exists only for type checkers, or inside a function: the text says as much as the type.
         hints = dict(getattr(kind, "__annotations__", {}))
     fields: Mapping[str, dataclasses.Field[Any]] = getattr(kind, "__dataclass_fields__", {})
-    for name in hints if typing.is_typeddict(kind) or issubclass(kind, tuple) else field_names(kind):
+    for name in hints if _is_typed_dict(kind) or issubclass(kind, tuple) else field_names(kind):
         hint = hints.get(name, Any)
         field = fields.get(name)
         description = description_in([*getattr(hint, "__metadata__", ()), getattr(field, "default", None)])

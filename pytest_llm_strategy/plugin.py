@@ -99,7 +99,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
-    with item.stash[TEST].phase(final=False):
+    with item.stash[TEST].phase(final=False), item.stash[TEST].http():
         yield
 
 
@@ -111,7 +111,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
-    with item.stash[TEST].phase():
+    with item.stash[TEST].phase(), item.stash[TEST].http():
         yield
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import overload
 
 from llm_strategy.cassette.store import open_file
 from llm_strategy.log import Call
@@ -35,5 +35,14 @@ class Cassette(Sequence[Call]):
             asked[entry.key] = asked.get(entry.key, 0) + 1
             yield entry.call(asked[entry.key])
 
-    def __getitem__(self, index: Any) -> Any:
-        return list(self)[index]
+    @overload
+    def __getitem__(self, index: int) -> Call: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Call]: ...
+    def __getitem__(self, index: int | slice) -> Call | Sequence[Call]:
+        if isinstance(index, slice):
+            return list(self)[index]
+        entries = self._file.entries
+        entry = entries[index]
+        # Only this one is parsed; a file may hold ten thousand.
+        return entry.call(sum(other.key == entry.key for other in entries[: index % len(entries)]) + 1)

@@ -31,7 +31,8 @@ class Rules:
 
     `owner` names the test or fixture whose scope it is, `shared` says that others use the cassette
     too, `repeat="last"` replays the last recording for all later equal requests, `refusal` is why
-    recording is not allowed here, if it is not. `command` records what is missing.
+    recording is not allowed here, if it is not. `command` records what is missing. `alongside` tells apart
+    scopes of one owner that record into the same cassette at the same time.
     """
 
     mode: Mode = "replay"
@@ -40,6 +41,7 @@ class Rules:
     command: str | None = None
     repeat: Literal["last"] | None = None
     refusal: str | None = None
+    alongside: int = 0
 
 
 @dataclass
@@ -85,8 +87,11 @@ class CassetteScope(Scope):
         """Where answers are written: in mode `all`, beside the cassette until the test has passed."""
         if self.rules.mode != "all":
             return self.path
-        own = f".{sha256((self.rules.owner or '').encode()).hexdigest()[:8]}" if self.rules.shared else ""
-        return self.path.with_name(f"{self.path.stem}{own}{NEW_SUFFIX}")
+        if not self.rules.shared:
+            return self.path.with_name(f"{self.path.stem}{NEW_SUFFIX}")
+        identity = (self.rules.owner or "") + f"#{self.rules.alongside}" * (self.rules.alongside > 0)
+        mark = sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        return self.path.with_name(f"{self.path.stem}.{mark}{NEW_SUFFIX}")
 
     @property
     def recorded_by(self) -> str | None:

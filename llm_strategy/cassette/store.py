@@ -185,10 +185,12 @@ class _Contents:
     def _read(self, data: bytes) -> None:
         # A checkout on Windows has other line ends. Carriage returns of a recorded text are written as escapes.
         chunk = _Chunk(data.replace(b"\r\n", b"\n"), self._chunk)
-        conflict = next((at for marker in _CONFLICTS if (at := chunk.data.find(marker)) >= 0), None)
-        if conflict is not None:
+        conflicts = [at + 1 for marker in _CONFLICTS if (at := chunk.data.find(marker)) >= 0]
+        if chunk.data.startswith(_CONFLICTS[0][1:]):
+            conflicts = [0]
+        if conflicts:
             raise CassetteError(
-                f"{self.path}:{chunk.line(conflict + 1)}: git left conflict markers here: resolve them (keep whole "
+                f"{self.path}:{chunk.line(min(conflicts))}: git left conflict markers here: resolve them (keep whole "
                 "documents of both sides, each from `---` to `digest:`)"
             )
         self._index(chunk)
@@ -203,7 +205,7 @@ class _Contents:
         """Find the documents of what was read; the last one may not be complete yet."""
         data = chunk.data
         starts = list(_starts(data))
-        for position, (start, end) in enumerate(zip(starts, [*starts[1:], len(data)], strict=True)):
+        for position, (start, end) in enumerate(zip(starts, [*starts[1:], len(data)], strict=False)):
             if position == len(starts) - 1:
                 text = data[start:end]
                 if _is_torn_header(text) if self.header is None else not _is_complete(text):

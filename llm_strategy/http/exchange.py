@@ -49,22 +49,17 @@ class Exchange:
 
     def check(self) -> None:
         """Refuse to send what could not be recorded without writing a credential down; raises SecretFound."""
-        if not isinstance(self.turn, CassetteTurn):
-            return
         request = self.turn.ask.request
-        assert isinstance(request, HTTPRequest)
-        messages = [(f"message {at} ({of.role})", of.to_json()) for at, of in enumerate(request.messages, 1)]
-        for where, value in [*messages, ("the body", request.http.get("body"))]:
-            text = laid_out(value, "")
-            name = find_known(text)
-            if name is not None or any(secret in text for secret in credentials(self._headers)):
-                what = (
-                    f"the value of the environment variable {name}" if name else "the credential that it is sent with"
-                )
-                raise SecretFound(
-                    f"{where} of an HTTP call holds {what}: recorded, it would be published with the cassette. "
-                    "Send something else"
-                )
+        if not isinstance(self.turn, CassetteTurn) or not isinstance(request, HTTPRequest):
+            return
+        text = laid_out(request.http.get("body"), "")
+        name = find_known(text)
+        if name is not None or any(secret in text for secret in credentials(self._headers)):
+            what = f"the value of the environment variable {name}" if name else "the credential that it is sent with"
+            raise SecretFound(
+                f"the body of an HTTP call holds {what}: recorded, it would be published with the cassette. Send "
+                "something else"
+            )
 
     def answer(self, body: bytes) -> HTTPResponse:
         """What was fetched, as it is kept. `body` is what the client reads, without any compression."""
@@ -103,7 +98,7 @@ class HTTPCalls:
         """Raises CassetteMiss where the scope must not ask and has no recording."""
         before = self._take(ask)
         if before is not None and headers.get(_RETRIES, "0") != "0":
-            before.turn.call = None
+            before.turn.reopen()
             return Exchange(before.turn, headers)
         if before is not None:
             self._keep(before)
@@ -137,13 +132,13 @@ class HTTPCalls:
             if well:
                 self._keep(failure)
             else:
-                failure.turn.call = None
+                failure.turn.reopen()
                 failure.turn.release()
                 self._note(failure, "was not recorded, because the block that asked it failed")
 
     def _keep(self, failure: _Failure) -> None:
         turn = failure.turn
-        turn.call = None
+        turn.reopen()
         turn.acquire()
         try:
             if turn.call is None:
@@ -154,10 +149,10 @@ class HTTPCalls:
 
     def _note(self, failure: _Failure, what: str) -> None:
         if isinstance(failure.turn, CassetteTurn):
-            owner, request = self._scope.rules.owner or self._scope.path, failure.turn.ask.request
-            assert isinstance(request, HTTPRequest)
-            sent = f"{request.http['method']} {request.http['url']}"
-            self._scope.account.notes.append(f"{owner}: {sent} was answered {failure.response.status}, and {what}")
+            owner = self._scope.rules.owner or self._scope.path
+            self._scope.account.notes.append(
+                f"{owner}: an HTTP call was answered {failure.response.status}, and {what}"
+            )
 
 
 def _asker(ask: Ask) -> Hashable:

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, Protocol, runtime_checkable
 
 from llm_strategy.canonical import FrozenJSON
@@ -135,7 +136,7 @@ def _run(agenerate: Callable[[Request], Any], request: Request) -> Response:
     except RuntimeError:
         return asyncio.run(ask())
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, ask()).result()
+        return thread.submit(copy_context().run, asyncio.run, ask()).result()
 
 
 def configured(name: str | None = None) -> ModelSource | None:

@@ -1,0 +1,102 @@
+"""Replaying beside the floor of the design and beside vcrpy; start-up beside what it is added to.
+
+    python benchmarks/replay.py [--quick] [--json FILE]
+
+One table, made in one run, so that both sides of a ratio had the same machine. See benchmarks/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from measuring import Row, table
+from processes import ROOT
+from rows import (
+    Benchmark,
+    append_rows,
+    distinct_row,
+    large_rows,
+    miss_rows,
+    replay_rows,
+    start_rows,
+    without_cassette_row,
+)
+
+PARTS: tuple[Callable[[Benchmark], Iterator[Row]], ...] = (
+    replay_rows,
+    distinct_row,
+    large_rows,
+    append_rows,
+    miss_rows,
+    without_cassette_row,
+    start_rows,
+)
+
+
+def header() -> dict[str, str]:
+    """What the figures depend on."""
+    return {
+        "machine": f"{_processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        **{name: _version(name) for name in ("llm-strategy", "pydantic", "PyYAML", "openai", "vcrpy", "pytest")},
+    }
+
+
+def _processor() -> str:
+    """The processor's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "this checkout" if name == "llm-strategy" else "not installed"
+
+
+def run(*, quick: bool) -> list[Row]:
+    """Measure every row; a line on standard error says how far it is."""
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="llm-strategy-benchmark-") as folder:
+        bench = Benchmark(Path(folder), quick=quick)
+        for part in PARTS:
+            started = time.perf_counter()
+            rows += part(bench)
+            print(f"{part.__name__}: {time.perf_counter() - started:.0f} s", file=sys.stderr)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Replaying beside its floor and beside vcrpy, in one table.")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, and samples of vcrpy's slow calls")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to a file, to compare commits")
+    options = parser.parse_args()
+    # Outside pytest a call without a cassette would be live: nothing here may come from the machine's settings.
+    for name in [name for name in os.environ if name.startswith(("LLM_STRATEGY_", "OPENAI_"))]:
+        del os.environ[name]
+    said = header() | {"run": "quick" if options.quick else "full"}
+    rows = run(quick=options.quick)
+    print("\n".join(f"{name + ':':14}{text}" for name, text in said.items()), end="\n\n")
+    print(table(rows))
+    print("\nCPU time, unless the column says wall; medians of pairs of runs, taken in turn; spread: least and most.")
+    if options.json:
+        options.json.write_text(json.dumps({"header": said, "rows": [row.to_json() for row in rows]}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    main()

@@ -1,0 +1,402 @@
+"""The public names as users write them. mypy and pyright check this file; nobody runs it.
+
+`assert_type` says what the result has to be. A line with `# type: ignore` has to be an error to both checkers:
+they report an ignore that is not needed.
+"""
+
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, assert_type
+
+from pydantic import BaseModel
+
+from llm_strategy import (
+    Call,
+    Cassette,
+    CassetteError,
+    CassetteMiss,
+    ChatChain,
+    LangChainModel,
+    LLMStrategyError,
+    Message,
+    Model,
+    ModelError,
+    OpenAIModel,
+    PromptError,
+    ReplyError,
+    Request,
+    Response,
+    ScriptedModel,
+    SecretFound,
+    Session,
+    StubModel,
+    Usage,
+    Volatile,
+    call_log,
+    llm_explicit_function,
+    llm_function,
+    llm_strategy,
+    use_cassette,
+)
+
+MODEL = "openai:gpt-5-mini"
+
+
+def use(*values: object) -> None:
+    """What is only assigned would be reported as unused."""
+
+
+@dataclass
+class Customer:
+    key: str
+    birthdate: str
+
+
+# A function keeps its signature
+
+
+@llm_strategy(MODEL, temperature=0.0, max_tokens=100, retries=1, strict_replies=True)
+def translate(text: str, language: str = "de") -> str:
+    """Translate the text."""
+    raise NotImplementedError
+
+
+@llm_strategy()
+async def find(customers: Sequence[Customer], query: str) -> list[Customer]:
+    """Find the customers that match."""
+    raise NotImplementedError
+
+
+def functions() -> None:
+    assert_type(translate("a"), str)
+    assert_type(translate("a", "fr"), str)
+    assert_type(translate(text="a", language="fr"), str)
+    assert_type(translate.request("a", language="fr"), Request)
+    assert_type(translate.__name__, str)
+    plain: Callable[[str], str] = translate
+    names: list[str] = list(map(translate, ["a", "b"]))
+    use(plain, names)
+
+    translate(1)  # type: ignore[arg-type]  # text is a str
+    translate()  # type: ignore[call-arg]  # text has no default
+    translate("a", lang="fr")  # type: ignore[call-arg]  # there is no parameter of this name
+    translate.request(1)  # type: ignore[arg-type]  # request has the same parameters
+    wrong: int = translate("a")  # type: ignore[assignment]  # it returns a str
+    use(wrong)
+
+
+async def coroutine_functions() -> None:
+    assert_type(await find([], "born in 1990"), list[Customer])
+    assert_type(find.request([], query="q"), Request)
+    asked: Coroutine[Any, Any, list[Customer]] = find([], "q")
+    assert_type(await asked, list[Customer])
+    await find([Customer("a", "b")], 1990)  # type: ignore[arg-type]  # query is a str
+    find([], "q").append(Customer("a", "b"))  # type: ignore[attr-defined]  # it has to be awaited
+
+
+@llm_strategy(MODEL)
+def greet(name: str, now: Volatile[datetime], *others: str, loud: bool = False) -> str:
+    """Greet by time of day."""
+    raise NotImplementedError
+
+
+def volatile_arguments() -> None:
+    assert_type(greet("a", datetime(2000, 1, 1), "b", "c", loud=True), str)  # noqa: DTZ001  # any time will do
+    greet("a", "noon")  # type: ignore[arg-type]  # a volatile argument keeps its type
+    greet("a", datetime(2000, 1, 1), loud="very")  # type: ignore[arg-type]  # noqa: DTZ001  # loud is a bool
+
+
+# A class keeps its type
+
+
+@llm_strategy(MODEL)
+@dataclass(frozen=True)
+class Database:
+    customers: list[Customer]
+
+    @property
+    def summary(self) -> str:
+        """Summarize who is in here."""
+        raise NotImplementedError
+
+    def find_key(self, query: str) -> str | None:
+        """Find the key of the customer that matches."""
+        raise NotImplementedError
+
+    async def find_all(self, query: str, *, limit: int = 3) -> list[str]:
+        """Find the keys of the customers that match."""
+        raise NotImplementedError
+
+    @staticmethod
+    def invent(count: int) -> list[Customer]:
+        """Invent customers."""
+        raise NotImplementedError
+
+    @classmethod
+    def invented(cls, count: int) -> Database:
+        return cls(cls.invent(count))
+
+    def age(self, customer: Customer) -> int:
+        return 2000 - int(customer.birthdate[:4])
+
+
+@llm_strategy(StubModel())
+class Product(BaseModel):
+    name: str
+
+    def advertise(self, language: str) -> str:
+        """Advertise the product."""
+        raise NotImplementedError
+
+
+async def classes() -> None:
+    database = Database([])
+    assert_type(database, Database)
+    assert_type(database.customers, list[Customer])
+    assert_type(database.summary, str)
+    assert_type(database.find_key("q"), str | None)
+    assert_type(await database.find_all("q", limit=1), list[str])
+    assert_type(Database.invent(3), list[Customer])
+    assert_type(Database.invented(3), Database)
+    assert_type(database.age(Customer("a", "b")), int)
+    assert_type(Product(name="tea").advertise("de"), str)
+    kind: type[Database] = Database
+    use(kind)
+
+    Database("customers")  # type: ignore[arg-type]  # customers is a list
+    Database()  # type: ignore[call-arg]  # customers has no default
+    database.find_key(1990)  # type: ignore[arg-type]  # query is a str
+    database.customers = []  # type: ignore[misc]  # the dataclass is frozen
+    # Methods of a class are to a checker what the class says; `translate.request` above is typed, this is not.
+    database.find_key.request("q")  # type: ignore[attr-defined]  # exists, unknown to checkers
+
+
+class Tools:
+    @llm_strategy(MODEL)
+    @staticmethod
+    def shout(text: str) -> str:
+        """Say it louder."""
+        raise NotImplementedError
+
+    @llm_function
+    @staticmethod
+    def whisper(llm: Any, text: str) -> str:
+        """Say it quietly."""
+        raise NotImplementedError
+
+
+def static_methods() -> None:
+    assert_type(Tools.shout("a"), str)
+    assert_type(Tools().shout(text="a"), str)
+    assert_type(Tools.whisper(MODEL, "a"), str)
+    Tools.shout(1)  # type: ignore[arg-type]  # text is a str
+
+
+# The model at call time
+
+
+@llm_function
+def rate(llm: Any, text: str, *, best: int = 10) -> float:
+    """Rate the text from zero to the best rating."""
+    raise NotImplementedError
+
+
+@llm_function
+async def rate_later(llm: Any, text: str) -> float:
+    """Rate the text."""
+    raise NotImplementedError
+
+
+@llm_function
+def rate_without_annotation(llm, text: str) -> float:  # type: ignore[no-untyped-def]  # the strict rule of both checkers
+    """Rate the text."""
+    raise NotImplementedError
+
+
+@llm_explicit_function
+def judge(llm: Any, customer: Customer) -> bool:
+    """Judge whether the customer is of age."""
+    raise NotImplementedError
+
+
+async def model_at_call_time() -> None:
+    assert_type(rate(MODEL, "a"), float)
+    assert_type(rate(StubModel(), "a", best=5), float)
+    assert_type(rate(ChatChain(MODEL), text="a"), float)
+    assert_type(await rate_later(ScriptedModel(["{}"]), "a"), float)
+    assert_type(rate.request(MODEL, "a"), Request)
+    assert_type(rate_without_annotation(MODEL, "a"), float)
+    assert_type(judge(None, Customer("a", "b")), bool)
+    rate(MODEL, 1)  # type: ignore[arg-type]  # text is a str
+    rate(MODEL, "a", 5)  # type: ignore[call-arg]  # best is keyword-only
+    judge(MODEL, "a")  # type: ignore[arg-type]  # a customer is wanted
+
+
+# Models
+
+
+class Echo:
+    """A model of a user's own; settings and the like may be attributes or properties."""
+
+    name = "local:echo"
+    recorded = True
+
+    def __init__(self) -> None:
+        self.settings: dict[str, float] = {"temperature": 0.0}
+
+    def generate(self, request: Request) -> Response:
+        return Response(request.messages[-1].content, Usage(1, 1), model=self.name)
+
+    async def agenerate(self, request: Request) -> Response:
+        return self.generate(request)
+
+
+class Nameless:
+    """No model: it has no name."""
+
+    recorded = False
+    settings: Mapping[str, Any] = {}
+
+    def generate(self, request: Request) -> Response:
+        raise NotImplementedError
+
+    async def agenerate(self, request: Request) -> Response:
+        raise NotImplementedError
+
+
+def answer(request: Request) -> str:
+    return f'{{"return_value": {len(request.messages)}}}'
+
+
+def models(client: object) -> None:
+    models: list[Model] = [
+        Echo(),
+        StubModel(recorded=False),
+        ScriptedModel([Response("a"), "b"]),
+        OpenAIModel("gpt-5-mini"),
+    ]
+    models += [ScriptedModel(answer, name="local:counter", recorded=True), LangChainModel(client)]
+    scripted = ScriptedModel(['{"return_value": 1}'])
+    assert_type(scripted.requests, list[Request])
+    for model in models:
+        assert_type(model.name, str)
+        assert_type(model.generate(translate.request("a")), Response)
+        llm_strategy(model)
+    llm_strategy(client, name="gpt-5-mini")
+    llm_strategy(lambda: client, name="openai:gpt-5-mini")
+
+    wrong: Model = Nameless()  # type: ignore[assignment]  # it has no name
+    ScriptedModel([1])  # type: ignore[list-item]  # replies are texts or responses
+    StubModel(True)  # type: ignore[call-arg]  # recorded is keyword-only
+    llm_strategy(MODEL, retries="2")  # type: ignore[arg-type]  # retries is an int
+    use(wrong)
+
+
+# Conversations
+
+
+async def conversations() -> None:
+    chain = ChatChain(MODEL, (Message("system", "Be brief."),))
+    text, longer = chain.query("Hello?")
+    assert_type(text, str)
+    assert_type(longer, ChatChain)
+    number, longer = longer.structured_query("How many?", int)
+    assert_type(number, int)
+    numbers, longer = await longer.astructured_query("Which?", list[int])
+    assert_type(numbers, list[int])
+    customer, _ = longer.structured_query("Who?", Customer)
+    assert_type(customer, Customer)
+    text, _ = await longer.aquery("Sure?", {"temperature": 0.0})
+    assert_type(longer.response, str)
+    assert_type(longer.append([{"role": "user", "content": "Thanks."}]), ChatChain)
+    assert_type(longer + [Message("user", "Bye.")], ChatChain)  # noqa: RUF005  # a chain is no list
+    chain.query(1)  # type: ignore[arg-type]  # a question is text
+
+
+# Cassettes and logs
+
+
+@use_cassette("cassettes/a.yaml")
+def decorated(count: int) -> str:
+    return translate("a") * count
+
+
+@use_cassette(Path("cassettes/a.yaml"), mode="new", http=True)
+async def decorated_coroutine(count: int) -> list[str]:
+    return [translate("a")] * count
+
+
+async def cassettes() -> None:
+    with use_cassette("cassettes/a.yaml") as cassette:
+        assert_type(cassette.path, Path)
+        calls: Sequence[Call] = cassette.calls
+        assert_type(cassette.calls[0], Call)
+    async with use_cassette("cassettes/a.yaml", "replay") as cassette:
+        calls = cassette.calls
+    assert_type(decorated(2), str)
+    assert_type(await decorated_coroutine(count=2), list[str])
+    decorated("2")  # type: ignore[arg-type]  # a decorated function keeps its signature
+    use_cassette(1)  # type: ignore[arg-type]  # a path is text or a path
+
+    with call_log() as log:
+        translate("a")
+    assert_type(len(log), int)
+    assert_type(log[0], Call)
+    for call in [*log, *calls]:
+        one_call(call)
+    log[0] = calls[0]  # type: ignore[index]  # a log is read-only
+
+
+def one_call(call: Call) -> None:
+    assert_type(call.key, str)
+    assert_type(call.occurrence, int)
+    assert_type(call.function, str | None)
+    assert_type(call.request.key, str)
+    assert_type(call.request.model, str | None)
+    assert_type(call.request.messages[0].content, str)
+    assert_type(call.response.content, str)
+    assert_type(call.response.finish_reason, str)
+    assert_type(call.replayed, bool)
+    assert_type(call.repairs, tuple[str, ...])
+    if call.response.usage is not None:
+        assert_type(call.response.usage.input_tokens, int | None)
+    call.response.content = "b"  # type: ignore[misc]  # values do not change
+
+
+def stored_cassettes() -> None:
+    cassette = Cassette("cassettes/a.yaml")
+    assert_type(cassette.path, Path)
+    assert_type(len(cassette), int)
+    assert_type(cassette[0], Call)
+    for call in cassette:
+        assert_type(call, Call)
+    assert_type(cassette[1:], Sequence[Call])
+    session = Session("cassettes", mode="new", model=MODEL)
+    assert_type(session.misses, list[tuple[str, CassetteMiss]])
+
+
+def errors() -> None:
+    ancestors: list[type[LLMStrategyError]] = [PromptError, ReplyError, ModelError, CassetteError, SecretFound]
+    builtins: tuple[type[NotImplementedError], type[ValueError], type[RuntimeError]] = (
+        PromptError,
+        ReplyError,
+        ModelError,
+    )
+    use(ancestors, builtins)
+    try:
+        translate("a")
+    except ReplyError as error:
+        assert_type(error.reply, str)
+        assert_type(error.problems, tuple[tuple[str, str], ...])
+        assert_type(error.finish_reason, str)
+    except CassetteMiss as miss:
+        assert_type(miss.request, Request | None)
+        assert_type(miss.causes, tuple[str, ...])
+    miss_is_no_exception: type[Exception] = CassetteMiss  # type: ignore[assignment]  # so that nothing swallows it
+    use(miss_is_no_exception)
