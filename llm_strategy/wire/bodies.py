@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from itertools import product
-from typing import Any
+from typing import Any, TypeGuard
 
 from llm_strategy.values import JSON
 
@@ -37,7 +37,7 @@ def parse_text(text: str) -> JSON:
     return value if isinstance(value, dict | list) and not _is_base64(value) else text
 
 
-def _is_base64(value: JSON) -> bool:
+def _is_base64(value: JSON) -> TypeGuard[Mapping[str, str]]:
     return isinstance(value, Mapping) and value.keys() == {"base64"}
 
 

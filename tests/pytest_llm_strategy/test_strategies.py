@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import enum
 import math
+import re
 import subprocess
 import sys
 import uuid
@@ -126,16 +127,16 @@ def test_values_come_back(kind: Any) -> None:
 def test_replies_stand_for_their_values(kind: Any) -> None:
     """Every pair is a text and the value that the library reads in it, whatever stands around."""
     function = returning(kind)
-    seen = set()
+    layouts = set()
 
     @quick
     @given(replies(function))
     def check(pair: tuple[str, Any]) -> None:
-        seen.add(pair[0].strip()[:4])
+        layouts.add(re.sub(r"\{.*\}", "", pair[0], flags=re.DOTALL))
         assert same(function.parse(pair[0]), pair[1])
 
     check()
-    assert len(seen) > 3
+    assert len(layouts) > 3
 
 
 @pytest.mark.parametrize("kind", [int, str, Customer, dict[str, list[float]], Literal["a"]], ids=str)
@@ -256,10 +257,10 @@ def test_a_lost_value_is_shown_with_its_reply_and_what_came_back() -> None:
         messages.append(str(caught.value))
     value, reply, back = messages[0].splitlines()[1:]
     assert messages[0].startswith(f"a value of {Lossy.__qualname__} is lost")
-    assert value.startswith("value:     Lossy(ratio=0.")
+    assert value.startswith("value:     Lossy(ratio=")
     assert value.endswith(f"({Lossy.__qualname__})")
-    assert reply == 'reply:     {"return_value": {"ratio": 0}}'
-    assert back.startswith("came back: Lossy(ratio=0.0)")
+    assert re.fullmatch(r'reply:     \{"return_value": \{"ratio": \d+\}\}', reply)
+    assert re.match(r"came back: Lossy\(ratio=\d+\.0\)", back)
     assert messages[0] == messages[1]
 
 
