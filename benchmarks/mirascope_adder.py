@@ -1,10 +1,13 @@
-"""The adder of the benchmark as mirascope 2 writes it, on a provider in this process. Imported only where it is installed."""
+"""The adder of the benchmark as mirascope 2 writes it, on a provider in this process.
+
+Imported only where mirascope is installed.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from mirascope import llm
 
@@ -17,7 +20,7 @@ class _Local(llm.providers.BaseProvider[None]):
 
     id = "local"
     default_scope = "local/"
-    error_map: dict[type[Exception], Any] = {}
+    error_map: ClassVar[dict[type[Exception], Any]] = {}
     client = None
 
     def _call(self, *, model_id: str, messages: Any, toolkit: Any, format: Any = None, **params: Any) -> Any:

@@ -225,7 +225,7 @@ class Vcrpy:
         import openai
 
         transport = httpx2.MockTransport(self._provide)
-        self._client = openai.OpenAI(
+        self._client: Any = openai.OpenAI(
             api_key="unused",
             base_url="http://provider.invalid/v1",
             max_retries=0,
@@ -249,7 +249,7 @@ class Vcrpy:
 
     @cached_property
     def _vcr(self) -> Any:
-        import vcr
+        import vcr  # type: ignore[import-untyped]  # vcrpy has no types
 
         matched = ("method", "scheme", "host", "port", "path", "query", "body")
         return vcr.VCR(match_on=matched, filter_headers=["authorization"])

@@ -6,7 +6,9 @@ Exit codes: 0 good, 2 usage, 3 missing, 5 corrupt; the highest wins.
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,11 +24,14 @@ GOOD, USAGE, MISSING, CORRUPT = 0, 2, 3, 5
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     parsed = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A prompt may hold what the terminal cannot show, or what is no Unicode.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return int(parsed.run(parsed))
     except BrokenPipeError:
-        # The reader of a pipe, such as `head`, has seen enough.
-        sys.stderr.close()
+        # The reader of a pipe, such as `head`, has seen enough; what is still to be flushed goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return GOOD
 
 
@@ -100,6 +105,8 @@ def verify(arguments: argparse.Namespace) -> int:
 
 
 def _complain(path: Path, error: Exception) -> int:
+    if isinstance(error, BrokenPipeError):
+        raise error
     print(error if str(path) in str(error) else f"{path}: {error}", file=sys.stderr)
     return MISSING if isinstance(error, FileNotFoundError) else CORRUPT
 

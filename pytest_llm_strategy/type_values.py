@@ -1,8 +1,8 @@
 """A hypothesis strategy for the values of a type, where `from_type` alone gives too much or too little.
 
 `from_type` does most of the work. Classes with fields are built here, because it lets a class that
-contains itself grow without limit, and knows neither the digits of a Decimal nor the constraints
-that pydantic's `Field(...)` puts on a type.
+contains itself grow without limit, gives up where a validator refuses a value, and knows neither the
+digits of a Decimal nor the constraints that pydantic's `Field(...)` puts on a type.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import dataclasses
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Literal, Union
 
 from hypothesis import strategies as st
 from hypothesis.strategies._internal import types as known_types
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
 _DEEPEST = 3
@@ -92,7 +93,23 @@ def _objects(kind: type, path: Path) -> st.SearchStrategy[Any]:
     if any(strategy.is_empty for strategy in needed.values()):
         return st.nothing()
     possible = {name: strategy for name, strategy in optional.items() if not strategy.is_empty}
-    return st.fixed_dictionaries(needed, optional=possible).map(lambda arguments: kind(**arguments))
+    built = st.fixed_dictionaries(needed, optional=possible).map(lambda arguments: _built(kind, arguments))
+    return built.filter(lambda value: value is not _REFUSED)
+
+
+_REFUSED = object()
+_adapter: Callable[[Any], TypeAdapter[Any]] = lru_cache(maxsize=256)(TypeAdapter)
+
+
+def _built(kind: type, arguments: Mapping[str, Any]) -> Any:
+    """The object, or _REFUSED: another is drawn then, and what is around it need not be given up."""
+    try:
+        if dataclasses.is_dataclass(kind):
+            # It checks nothing itself, but a reply is checked.
+            _adapter(kind).validate_python(arguments)
+        return kind(**arguments)
+    except (ValueError, ArithmeticError):
+        return _REFUSED
 
 
 def _fields(kind: type) -> Iterable[tuple[str, Any, bool]]:

@@ -49,5 +49,8 @@ def _name(base: str, parameters: str, identity: str) -> str:
     clean = clean and readable.partition(".")[0].lower() not in _DEVICES and not readable.startswith(".")
     if clean and not readable.endswith("."):
         return readable
+    if readable.partition(".")[0].lower() in _DEVICES:
+        # Windows takes a name up to its first dot for a device.
+        readable = readable.replace(".", "-")
     mark = sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{readable[:_LONGEST].strip('.-') or 'x'}-{mark}"

@@ -31,9 +31,9 @@ class Project:
         return paths
 
     def add(self, key: str, path: Path) -> None:
-        """Note a call that was recorded just now."""
+        """Note a call that was recorded just now, if in a cassette of the project."""
         with self._lock:
-            if not path.name.endswith(".new.yaml"):
+            if not path.name.endswith(".new.yaml") and path.resolve().is_relative_to(self.folder.resolve()):
                 self._paths.setdefault(key, []).append(path)
 
     def find(self, key: str, occurrence: int, *, apart_from: Path) -> Entry | None:

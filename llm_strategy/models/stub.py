@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,7 +47,10 @@ class StubModel:
 
     def generate(self, request: Request) -> Response:
         schema = request.output_schema
-        content = "" if schema is None else json.dumps(_smallest(schema, schema.get("$defs", {}), 0))
+        try:
+            content = "" if schema is None else json.dumps(_smallest(schema, schema.get("$defs", {}), 0))
+        except RecursionError:
+            raise ModelError("the stub cannot satisfy this schema: it contains itself without end") from None
         return Response(content, model="stub")
 
     async def agenerate(self, request: Request) -> Response:
@@ -82,15 +86,15 @@ def _smallest(schema: Any, definitions: Mapping[str, JSON], depth: int) -> JSON:
 
 
 def _choose(choices: list[JSON], definitions: Mapping[str, JSON], depth: int) -> JSON:
-    """The alternative with the shortest text; one that never ends, as a list of itself may, is none."""
-    values = []
+    """The alternative with the shortest text, among those that can be satisfied at all."""
+    values, problems = [], []
     for choice in choices:
         try:
             values.append(_smallest(choice, definitions, depth + 1))
-        except RecursionError:
-            continue
+        except (RecursionError, ModelError) as problem:
+            problems.append(problem)
     if not values:
-        raise ModelError("the stub cannot satisfy this schema: every alternative contains itself without end")
+        raise problems[-1]
     return min(values, key=lambda value: (value is not None, len(json.dumps(value))))
 
 
@@ -100,19 +104,32 @@ def _scalar(kind: str, schema: Mapping[str, JSON]) -> JSON:
             raise ModelError(f"the stub cannot invent a text for the pattern {schema['pattern']!r}: use ScriptedModel")
         return _FORMATS.get(schema.get("format", ""), "a" * schema.get("minLength", 0))
     if kind in ("integer", "number"):
-        return _number(schema)
+        return _number(kind, schema)
     return {"boolean": False}.get(kind)
 
 
-def _number(schema: Mapping[str, JSON]) -> JSON:
-    """The bound nearest to zero, on the step that `multipleOf` asks for."""
+def _number(kind: str, schema: Mapping[str, JSON]) -> JSON:
+    """Zero or the bound nearest to it, on the step that `multipleOf` asks for."""
     step = schema.get("multipleOf", 1)
-    lowest = schema.get("minimum", schema.get("exclusiveMinimum"))
-    highest = schema.get("maximum", schema.get("exclusiveMaximum"))
-    if lowest is not None and (lowest > 0 or (lowest == 0 and "exclusiveMinimum" in schema)):
-        value = -(-lowest // step) * step
-        return value + step if value == schema.get("exclusiveMinimum") else value
-    if highest is not None and (highest < 0 or (highest == 0 and "exclusiveMaximum" in schema)):
-        value = highest // step * step
-        return value - step if value == schema.get("exclusiveMaximum") else value
-    return 0
+    bounds = [schema[name] for name in _LOWEST | _HIGHEST if name in schema]
+    tried = [0, *bounds]
+    for bound in bounds:
+        below = bound // step * step
+        tried += [below - step, below, below + step]
+    fitting = [value for value in tried if _fits(value, kind, schema)]
+    if not fitting and len(bounds) > 1:
+        between = (min(bounds) + max(bounds)) / 2
+        fitting = [between] if _fits(between, kind, schema) else []
+    if not fitting:
+        raise ModelError(f"the stub found no number for the bounds {', '.join(map(str, bounds))}: use ScriptedModel")
+    return min(fitting, key=abs)
+
+
+_LOWEST = {"minimum": operator.ge, "exclusiveMinimum": operator.gt}
+_HIGHEST = {"maximum": operator.le, "exclusiveMaximum": operator.lt}
+
+
+def _fits(value: float, kind: str, schema: Mapping[str, JSON]) -> bool:
+    step = schema.get("multipleOf", 1 if kind == "integer" else 0)
+    in_bounds = all(fits(value, schema[name]) for name, fits in (_LOWEST | _HIGHEST).items() if name in schema)
+    return in_bounds and (not step or value % step == 0)

@@ -32,7 +32,9 @@ def run(
     )
 
 
-def output(program: str, *arguments: str, cwd: Path | None = None, python: str = sys.executable, **environment: str) -> str:
+def output(
+    program: str, *arguments: str, cwd: Path | None = None, python: str = sys.executable, **environment: str
+) -> str:
     """What a program prints, without the last line end; fails where the program does."""
     done = run(program, *arguments, cwd=cwd, python=python, **environment)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -46,7 +48,10 @@ def plain_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("LLM_STRATEGY", "OPENAI", "PYTEST", "COV_"))
     }
-    return {**kept, "PYTHONPATH": os.pathsep.join([str(ROOT), *kept.get("PYTHONPATH", "").split(os.pathsep)]).rstrip(":")}
+    return {
+        **kept,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *kept.get("PYTHONPATH", "").split(os.pathsep)]).rstrip(":"),
+    }
 
 
 @functools.cache

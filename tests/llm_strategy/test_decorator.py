@@ -47,7 +47,6 @@ class Plain:
 
     def dots(self, query: str) -> str:
         """Find the dots."""
-        ...
 
     def documented(self, query: str) -> str:
         """Find the documented."""
@@ -239,7 +238,7 @@ def test_a_subclass_may_have_another_model() -> None:
 
     @llm_strategy(second)
     @dataclass
-    class Derived(base):  # type: ignore[valid-type, misc]  # a class made at run time
+    class Derived(base):
         pass
 
     assert (Derived("a").best("tea"), base("a").best("tea")) == ("second", "first")
@@ -258,7 +257,7 @@ def test_every_kind_of_dataclass_can_be_implemented(options: dict[str, bool]) ->
             """Say it."""
             raise NotImplementedError
 
-    made = llm_strategy(scripted(4))(dataclass(**options)(Point))  # type: ignore[call-overload]  # any options
+    made = llm_strategy(scripted(4))(dataclass(**options)(Point))
     point = made(x=1)
 
     assert point.say() == 4
@@ -325,7 +324,7 @@ def test_an_abstract_class_becomes_concrete() -> None:
 
     assert llm_strategy(scripted(1))(Base)().say() == 1
     assert llm_strategy(scripted(1))(Base)().prop == 1
-    assert llm_strategy(scripted(2))(Shape)().say() == 2  # type: ignore[type-abstract]  # what this is about
+    assert llm_strategy(scripted(2))(Shape)().say() == 2
 
 
 def test_a_property_keeps_its_setter() -> None:
@@ -371,11 +370,11 @@ def test_a_member_that_no_prompt_can_be_made_from_says_so_when_it_is_called(name
         def undocumented(self, query: str = "") -> int:
             raise NotImplementedError
 
-        def unannotated(self, query) -> int:  # type: ignore[no-untyped-def]  # what this is about
+        def unannotated(self, query) -> int:
             """Say it."""
             raise NotImplementedError
 
-        def no_return(self, query: str = ""):  # type: ignore[no-untyped-def]  # what this is about
+        def no_return(self, query: str = ""):
             """Say it."""
             raise NotImplementedError
 
@@ -395,7 +394,7 @@ def test_an_object_can_be_implemented() -> None:
     plain = Plain("corner")
     corner = llm_strategy(scripted("best"))(plain)
 
-    assert corner.best("tea") == "best"  # type: ignore[attr-defined]  # the overloads speak of classes and functions
+    assert corner.best("tea") == "best"
     assert type(plain) is Plain
 
 
@@ -426,7 +425,7 @@ def test_the_parentheses_may_be_left_out_above_a_function(monkeypatch: pytest.Mo
         """Count."""
         raise NotImplementedError
 
-    assert count.request("a").model == "openai:any"  # type: ignore[attr-defined]  # typed for use with parentheses
+    assert count.request("a").model == "openai:any"
 
 
 def test_static_methods_may_be_decorated_one_by_one() -> None:
@@ -447,13 +446,13 @@ def test_static_methods_may_be_decorated_one_by_one() -> None:
 
         @llm_function
         @staticmethod
-        def function(model, x: int) -> int:  # type: ignore[no-untyped-def]  # the model needs no annotation
+        def function(model, x: int) -> int:
             """Say it."""
             raise NotImplementedError
 
         @llm_explicit_function
         @staticmethod
-        def explicit(model, x: Plain) -> int:  # type: ignore[no-untyped-def]  # the model needs no annotation
+        def explicit(model, x: Plain) -> int:
             """Say it."""
             raise NotImplementedError
 
@@ -463,7 +462,7 @@ def test_static_methods_may_be_decorated_one_by_one() -> None:
 
 
 @llm_function
-def add(model, x: int, y: int = 2) -> int:  # type: ignore[no-untyped-def]  # the model needs no annotation
+def add(model, x: int, y: int = 2) -> int:
     """Add."""
     raise NotImplementedError
 
@@ -652,7 +651,7 @@ def test_errors_of_this_library_cross_processes() -> None:
     copied = pickle.loads(pickle.dumps(raised.value))  # noqa: S301  # our own pickle
 
     assert str(copied) == str(raised.value)
-    assert (copied.reply, copied.problems, copied.expected) == ("nonsense", raised.value.problems, int)  # type: ignore[attr-defined]  # a ReplyError
+    assert (copied.reply, copied.problems, copied.expected) == ("nonsense", raised.value.problems, int)
 
 
 def test_an_implemented_class_can_have_a_default_factory() -> None:

@@ -168,7 +168,9 @@ def test_a_key_never_changes_by_accident() -> None:
         raise NotImplementedError
 
     assert ONE.key == "a348fa650d96d84a4c88170548dfd63efc691857eba349ec07cc10fc95fa3fdf"
-    assert translate.request("Hello", "German").key == "6e3ca3323b28b79cea1fd766825e9d0e164eee2f1f979863c0d770afa8589e22"
+    assert (
+        translate.request("Hello", "German").key == "6e3ca3323b28b79cea1fd766825e9d0e164eee2f1f979863c0d770afa8589e22"
+    )
 
 
 MODULE = """
@@ -258,7 +260,7 @@ def described(place: Place, limit: Annotated[int, Field(description="how many")]
 
 def key_of(function: Callable[..., Any], *args: Any, model: str = "openai:any", **settings: Any) -> str:
     function.__qualname__ = "first"
-    key: str = llm_strategy(model, **settings)(function).request(*args or (Place("a"),)).key  # type: ignore[attr-defined]  # any function
+    key: str = llm_strategy(model, **settings)(function).request(*args or (Place("a"),)).key
     return key
 
 
@@ -328,7 +330,7 @@ def test_ids_of_tool_calls_count_by_first_appearance() -> None:
 
     assert conversation("a1", "b2", "a1").key == conversation("x9", "y8", "x9").key
     assert conversation("a1", "b2", "a1").key != conversation("a1", "b2", "b2").key
-    assert conversation("a1", "b2", "a1").messages[0].parts[0].id == "a1"  # type: ignore[union-attr]  # a tool call
+    assert conversation("a1", "b2", "a1").messages[0].parts[0].id == "a1"
 
 
 def test_looking_at_a_key_does_not_change_the_request() -> None:

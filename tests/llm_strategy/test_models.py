@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -56,6 +55,14 @@ class OwnAsync:
         return Response(reply(8))
 
 
+def make_own() -> Own:
+    return Own()
+
+
+def make_nothing() -> object:
+    return object()
+
+
 def ask(model: Any, **options: Any) -> int:
     @llm_strategy(model, **options)
     def number(text: str) -> int:
@@ -98,7 +105,7 @@ NAMES: dict[str, tuple[Any, dict[str, Any], str]] = {
     "asynchronous client": (AsyncOpenAI(api_key="any"), {"name": "gpt-5-mini"}, "openai:gpt-5-mini"),
     "factory": (lambda: OpenAIModel("gpt-5-mini"), {}, "openai:gpt-5-mini"),
     "factory of a string": (lambda: "openai:gpt-5-mini", {}, "openai:gpt-5-mini"),
-    "factory with a name": (lambda: Own(), {"name": "openai:gpt-5-mini"}, "openai:gpt-5-mini"),
+    "factory with a name": (make_own, {"name": "openai:gpt-5-mini"}, "openai:gpt-5-mini"),
     "own": (Own(), {}, "own:model"),
     "own, asynchronous": (OwnAsync(), {}, "own:async"),
     "scripted": (ScriptedModel([]), {}, "scripted"),
@@ -135,7 +142,7 @@ def test_what_is_no_model_is_refused_when_it_is_given(model: Any, error: type[Ex
 def test_a_factory_that_makes_no_model_is_refused_at_the_call() -> None:
     """The message says what it lacks."""
     with pytest.raises(TypeError, match="is no model"):
-        ask(lambda: object())
+        ask(make_nothing)
 
 
 def test_a_factory_is_called_once_and_only_when_needed() -> None:
@@ -230,7 +237,7 @@ def test_a_model_that_answers_with_something_else_is_told_so() -> None:
 
     class Texting(Own):
         def generate(self, request: Request) -> Response:
-            return reply(1)  # type: ignore[return-value]  # what this is about
+            return reply(1)
 
     with pytest.raises(ModelError, match="has to answer with a Response, not with str"):
         ask(Texting())
@@ -343,7 +350,8 @@ def test_a_scripted_model_can_be_asked_by_many_threads() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "recorded"), [(ScriptedModel([]), False), (counting(), True), (StubModel(), True), (Smallest(), True), (Own(), False)]
+    ("model", "recorded"),
+    [(ScriptedModel([]), False), (counting(), True), (StubModel(), True), (Smallest(), True), (Own(), False)],
 )
 def test_a_model_says_whether_its_answers_are_recorded(model: Any, recorded: bool) -> None:
     """Providers', stubs' and users' models are; a scripted one is not unless it says so."""
@@ -351,7 +359,6 @@ def test_a_model_says_whether_its_answers_are_recorded(model: Any, recorded: boo
 
 
 @pytest.fixture(autouse=True)
-def no_keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing here asks a provider."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    yield

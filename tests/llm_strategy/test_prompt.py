@@ -153,7 +153,7 @@ class Text(str):
 
 
 VALUES: dict[str, tuple[Any, str]] = {
-    "text": ("a\n\"b\"\t\\ü\N{SNOWMAN}", '"a\\n\\"b\\"\\t\\\\ü\N{SNOWMAN}"'),
+    "text": ('a\n"b"\t\\ü\N{SNOWMAN}', '"a\\n\\"b\\"\\t\\\\ü\N{SNOWMAN}"'),
     "lone surrogate": ("\ud800", '"\\ud800"'),
     "text of a subclass": (Text("a"), '"a"'),
     "whole number": (3, "3"),
@@ -281,9 +281,11 @@ TYPES: dict[str, tuple[Any, Any, str]] = {
     "within others": (
         dict[str, list[Nested | None]],
         {},
-        "Nested:\n  items: list[Item]\n  color: Color\n  note: str  # for the cook\n\n"
-        "Color:\n  one of 'red', 'blue'\n\n"
-        "Item:  # An item.\n  name: str  # as on the label\n  tags: set[str]",
+        (
+            "Nested:\n  items: list[Item]\n  color: Color\n  note: str  # for the cook\n\n"
+            "Color:\n  one of 'red', 'blue'\n\n"
+            "Item:  # An item.\n  name: str  # as on the label\n  tags: set[str]"
+        ),
     ),
     "plain": (dict[str, int], {}, ""),
 }
@@ -418,8 +420,10 @@ def test_a_section_without_content_is_left_out() -> None:
         """Tell a joke."""
         raise NotImplementedError
 
-    assert joke.request().messages[-1].content.startswith(
-        "async def joke() -> str\n\nTell a joke.\n\nReply with a JSON object"
+    assert (
+        joke.request()
+        .messages[-1]
+        .content.startswith("async def joke() -> str\n\nTell a joke.\n\nReply with a JSON object")
     )
 
 
@@ -436,7 +440,7 @@ def test_a_property_is_shown_as_a_method_of_self() -> None:
             """Guess the age."""
             raise NotImplementedError
 
-    text = type(Person("Ann")).age.request(Person("Ann")).messages[-1].content  # type: ignore[attr-defined]  # made at run time
+    text = type(Person("Ann")).age.request(Person("Ann")).messages[-1].content
 
     assert text.startswith("def Person.age(self) -> int\n")
     assert 'Arguments:\n\nself = {"name": "Ann"}\n\n' in text
@@ -456,8 +460,8 @@ def test_an_unannotated_self_needs_no_annotation_and_may_have_another_name() -> 
             raise NotImplementedError
 
     person = Person("Ann")
-    person.cache = 3  # type: ignore[attr-defined]  # what this is about
-    text = person.greet.request().messages[-1].content  # type: ignore[attr-defined]  # made at run time
+    person.cache = 3
+    text = person.greet.request().messages[-1].content
 
     assert "def Person.greet(this) -> str" in text
     assert 'this = {"name": "Ann"}\n' in text
@@ -491,7 +495,7 @@ def test_a_volatile_argument_is_checked_too() -> None:
         raise NotImplementedError
 
     with pytest.raises(TypeError, match="argument 'now' must be str, not int"):
-        remind.request(3)  # type: ignore[arg-type]  # what this is about
+        remind.request(3)
 
 
 def test_an_escaped_docstring_stays_as_it_is_written() -> None:

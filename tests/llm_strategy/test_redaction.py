@@ -38,15 +38,16 @@ KEYS: dict[str, tuple[str, str]] = {
     "jwt": ("eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.SflKxwRJSMeKKF2QT4", "<jwt>"),
     "bearer": (f"Bearer {LETTERS[:30]}", "Bearer <token>"),
     "password in an address": ("https://user:secret-word@example.com/x", "https://<credentials>@example.com/x"),
-    "signed address": ("https://x.org/a?X-Amz-Signature=0123456789abcdef", "https://x.org/a?X-Amz-Signature=<signature>"),
+    "signed address": (
+        "https://x.org/a?X-Amz-Signature=0123456789abcdef",
+        "https://x.org/a?X-Amz-Signature=<signature>",
+    ),
     "private key": ("-----BEGIN RSA PRIVATE KEY-----\nMII\n\nabc\n-----END RSA PRIVATE KEY-----", "<private-key>"),
 }
 
 
 @pytest.mark.parametrize(("secret", "placeholder"), KEYS.values(), ids=KEYS)
-def test_a_key_of_a_known_shape_is_a_placeholder_in_file_and_key(
-    secret: str, placeholder: str, tmp_path: Path
-) -> None:
+def test_a_key_of_a_known_shape_is_a_placeholder_in_file_and_key(secret: str, placeholder: str, tmp_path: Path) -> None:
     """So that a key in test data does not get published, and another person's key replays the recording."""
     text = f"Use {secret} please."
     request = Request("openai:any", (Message("user", text),))
@@ -145,7 +146,9 @@ def test_what_is_no_credential_may_be_written(name: str, value: str, monkeypatch
     assert find_known(f"say {value} twice") is None
 
 
-@pytest.mark.parametrize("name", ["AUTHORIZATION", "PROXY_AUTH", "DB_PASSWORD", "DB_PASSWD", "github_token", "MY_SECRET"])
+@pytest.mark.parametrize(
+    "name", ["AUTHORIZATION", "PROXY_AUTH", "DB_PASSWORD", "DB_PASSWD", "github_token", "MY_SECRET"]
+)
 def test_a_credential_is_told_by_the_name_of_its_variable(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In upper and lower case."""
     monkeypatch.setenv(name, "correct-horse-battery")
@@ -162,9 +165,7 @@ def login(password: str, note: Volatile[str] = "") -> int:
     raise NotImplementedError
 
 
-def test_a_credential_in_an_argument_is_refused_when_recording(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_credential_in_an_argument_is_refused_when_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names argument, function and variable; nobody is asked, and nothing is written."""
     monkeypatch.setenv("SHOP_PASSWORD", VALUE)
     asked = len(MODEL.requests)

@@ -21,15 +21,15 @@ from tests.llm_strategy.answers import scripted
 from tests.llm_strategy.programs import interpreters, output
 
 MISSING = [
-    'def f() -> int:\n    raise NotImplementedError',
-    'def f() -> int: raise NotImplementedError',
+    "def f() -> int:\n    raise NotImplementedError",
+    "def f() -> int: raise NotImplementedError",
     'def f() -> int:\n    """Doc."""\n    raise NotImplementedError',
     'def f() -> int:\n    """Doc."""\n    raise NotImplementedError()',
     'def f(x) -> int:\n    """Doc."""\n    raise NotImplementedError(f"no {x}") from None',
     'def f(x) -> int:\n    """Doc."""\n    raise NotImplementedError(", ".join(str(y) for y in x))',
     'def f(x) -> int:\n    """Doc."""\n    raise NotImplementedError((lambda: x)())',
-    'def f() -> int:\n    ...',
-    'def f() -> int: ...',
+    "def f() -> int:\n    ...",
+    "def f() -> int: ...",
     'def f() -> int:\n    """Doc."""\n    ...',
     'def f() -> int: """Doc."""; ...',
     'def f() -> int:\n    """Doc."""',
@@ -38,21 +38,21 @@ MISSING = [
     'async def f() -> int:\n    """Doc."""\n    raise NotImplementedError',
     'async def f() -> int:\n    """Doc."""\n    ...',
     'async def f() -> int:\n    """Doc."""',
-    'async def f() -> int: ...',
+    "async def f() -> int: ...",
     '@staticmethod\ndef f() -> int:\n    """Doc."""\nf = f.__func__',
 ]
 PRESENT = [
-    'def f(): pass',
-    'def f():\n    pass',
+    "def f(): pass",
+    "def f():\n    pass",
     'def f():\n    """Doc."""\n    pass',
     'def f():\n    """Doc."""\n    return',
     'def f():\n    """Doc."""\n    return None',
-    'def f():\n    return ...',
-    'def f():\n    ...\n    return 1',
+    "def f():\n    return ...",
+    "def f():\n    ...\n    return 1",
     'def f(x):\n    """Doc."""\n    x()\n    ...',
-    'def f(x):\n    if x:\n        raise NotImplementedError\n    return 1',
+    "def f(x):\n    if x:\n        raise NotImplementedError\n    return 1",
     'def f(x):\n    """Doc."""\n    raise NotImplementedError if x else ValueError',
-    'def f():\n    try:\n        raise NotImplementedError\n    except NotImplementedError:\n        return 2',
+    "def f():\n    try:\n        raise NotImplementedError\n    except NotImplementedError:\n        return 2",
     'def f():\n    """Doc."""\n    raise ValueError',
     'def f():\n    """Doc."""\n    return NotImplementedError',
     'def f():\n    """Doc."""\n    return NotImplemented',
@@ -80,9 +80,7 @@ def module_of(source: str, folder: Path, name: str = "written") -> ModuleType:
 
 
 @pytest.mark.parametrize(("source", "missing"), BODIES)
-def test_a_body_is_missing_if_it_only_raises_says_dots_or_documents(
-    source: str, missing: bool, tmp_path: Path
-) -> None:
+def test_a_body_is_missing_if_it_only_raises_says_dots_or_documents(source: str, missing: bool, tmp_path: Path) -> None:
     """`raise NotImplementedError`, `...` and a lone docstring are no bodies; `pass` is one."""
     assert is_unimplemented(module_of(source, tmp_path).f) is missing
 
@@ -134,7 +132,7 @@ def documented(x: int) -> int:
     raise NotImplementedError
 
 
-def no_return(x: int):  # type: ignore[no-untyped-def]  # what this is about
+def no_return(x: int):
     """Say it."""
     raise NotImplementedError
 
@@ -143,7 +141,7 @@ def no_docstring(x: int) -> int:
     raise NotImplementedError
 
 
-def no_annotation(x: int, y) -> int:  # type: ignore[no-untyped-def]  # what this is about
+def no_annotation(x: int, y) -> int:
     """Say it."""
     raise NotImplementedError
 
@@ -163,12 +161,12 @@ def no_parameter() -> int:
     raise NotImplementedError
 
 
-def one_input(model, x: int) -> int:  # type: ignore[no-untyped-def]  # the model needs no annotation
+def one_input(model, x: int) -> int:
     """Say it."""
     raise NotImplementedError
 
 
-def two_inputs(model, x: int, y: int) -> int:  # type: ignore[no-untyped-def]  # the model needs no annotation
+def two_inputs(model, x: int, y: int) -> int:
     """Say it."""
     raise NotImplementedError
 
@@ -220,7 +218,7 @@ def test_an_unannotated_parameter_needs_a_default() -> None:
     """With a default, a parameter may stay unannotated: its value says enough."""
 
     @llm_strategy(scripted(1))
-    def count(text: str, limit=3) -> int:  # type: ignore[no-untyped-def]  # what this is about
+    def count(text: str, limit=3) -> int:
         """Count."""
         raise NotImplementedError
 
@@ -297,7 +295,7 @@ def test_a_return_type_that_no_json_can_become_is_refused_before_the_model_is_as
         """Make it."""
         raise NotImplementedError
 
-    with pytest.raises(PromptError, match="stream: no reply can be turned into its return type.*: return plain data"):
+    with pytest.raises(PromptError, match=r"stream: no reply can be turned into its return type.*: return plain data"):
         stream("a")
     assert model.requests == []
 

@@ -82,7 +82,9 @@ def read(project: Project, name: str = "test_find.md") -> str:
 
 def write(project: Project, *lines: str) -> None:
     """The module `test_it`, about the function `season`."""
-    project.write(it=FREE, test_it="\n".join(["import pytest, it", "from it import season, Message, Request", "", *lines]))
+    project.write(
+        it=FREE, test_it="\n".join(["import pytest, it", "from it import season, Message, Request", "", *lines])
+    )
 
 
 def text_of(*messages: Message) -> str:
@@ -94,7 +96,12 @@ def text_of(*messages: Message) -> str:
 
 def test_a_transcript_is_markdown_with_everything_that_was_asked(project: Project) -> None:
     """A call stands under its function and model: settings, then each message as exact text; the answer is left out."""
-    write(project, "def test_find(llm_calls, prompt_snapshot):", "    season(4)", "    assert llm_calls == prompt_snapshot")
+    write(
+        project,
+        "def test_find(llm_calls, prompt_snapshot):",
+        "    season(4)",
+        "    assert llm_calls == prompt_snapshot",
+    )
     result = project.pytest("--snapshot-update")
     result.assert_outcomes(passed=1)
     assert files(project) == ["test_find.md"]
@@ -126,7 +133,7 @@ def test_tools_schema_and_parts_of_other_kinds() -> None:
 def test_a_retry_conversation_stands_there_once(project: Project) -> None:
     """A retry shows what it adds, below the request that it repeats."""
     project.write(
-        it=FREE.replace("lambda request: '{\"return_value\": \"spring\"}'", '["spring!", \'{"return_value": ""}\']'),
+        it=FREE.replace('lambda request: \'{"return_value": "spring"}\'', '["spring!", \'{"return_value": ""}\']'),
         test_it="""
 from it import season
 
@@ -138,7 +145,9 @@ def test_find(llm_calls, prompt_snapshot):
     )
     project.pytest("--snapshot-update").assert_outcomes(passed=1)
     text = read(project)
-    assert text.startswith(SEASON + "\n*The conversation goes on:*\n\n### assistant\n\n```text\nspring!\n```\n\n### user\n")
+    assert text.startswith(
+        SEASON + "\n*The conversation goes on:*\n\n### assistant\n\n```text\nspring!\n```\n\n### user\n"
+    )
     assert text.count("Name the season") == 1
 
 
@@ -189,9 +198,7 @@ TEXTS = [
 def test_every_text_has_a_transcript_of_its_own() -> None:
     """No two texts look alike, not even to an editor or to git, which may strip blanks and change line ends."""
     written = [text_of(Message("user", text)) for text in TEXTS]
-    cleaned = {
-        "\n".join(line.rstrip() for line in text.encode().decode().splitlines()) for text in written
-    }
+    cleaned = {"\n".join(line.rstrip() for line in text.encode().decode().splitlines()) for text in written}
     assert len(cleaned) == len(TEXTS)
     for at, one in enumerate(written):
         assert [alike(one, other) for other in written] == [at == other for other in range(len(TEXTS))]
@@ -234,7 +241,12 @@ def test_what_differs_between_machines_is_a_placeholder() -> None:
 
 def test_a_changed_prompt_fails_with_a_diff_by_line(project: Project) -> None:
     """The diff shows the line that changed; `--snapshot-update` accepts it."""
-    write(project, "def test_find(llm_calls, prompt_snapshot):", "    season(4)", "    assert llm_calls == prompt_snapshot")
+    write(
+        project,
+        "def test_find(llm_calls, prompt_snapshot):",
+        "    season(4)",
+        "    assert llm_calls == prompt_snapshot",
+    )
     project.pytest("--snapshot-update")
     project.edit("it.py", "season of a month", "season that a month is in")
     result = project.pytest()
@@ -332,7 +344,12 @@ def test_no_two_tests_share_a_file(project: Project) -> None:
 
 def test_a_test_beside_no_twin_has_its_plain_name(project: Project) -> None:
     """Classes are part of the name; no hash is added where none is needed."""
-    write(project, "class TestC:", "    def test_y(self, prompt_snapshot):", "        assert season.request(2) == prompt_snapshot")
+    write(
+        project,
+        "class TestC:",
+        "    def test_y(self, prompt_snapshot):",
+        "        assert season.request(2) == prompt_snapshot",
+    )
     project.pytest("--snapshot-update")
     assert files(project) == ["TestC.test_y.md"]
 

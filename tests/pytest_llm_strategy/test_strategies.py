@@ -23,7 +23,9 @@ from llm_strategy import PromptError, ReplyError, ScriptedModel, llm_function, l
 from pytest_llm_strategy.strategies import assert_round_trip, malformed_replies, replies, same, values
 from tests.pytest_llm_strategy.conftest import Project
 
-quick = settings(max_examples=50, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+quick = settings(
+    max_examples=50, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
 
 
 class Color(enum.Enum):
@@ -248,7 +250,7 @@ def test_a_lost_value_is_shown_with_its_reply_and_what_came_back() -> None:
     """The AssertionError holds the simplest value that is lost, and is the same at every run."""
 
     class Lossy(BaseModel):
-        ratio: Annotated[float, PlainSerializer(lambda ratio: round(ratio), return_type=int)] = Field(ge=0, le=10)
+        ratio: Annotated[float, PlainSerializer(round, return_type=int)] = Field(ge=0, le=10)
 
     messages = []
     for _ in range(2):
@@ -285,7 +287,10 @@ def test_a_class_counts() -> None:
     [
         (dict[str, Any], "no values of dict.str, Any.: Could not resolve typing.Any to a strategy"),
         (bytes, r"no values of bytes: b'\\x80' cannot be written as JSON"),
-        (Annotated[str, Field(pattern="^[a-z]{4}$")], "no values of .*: hypothesis finds hardly any value that pydantic"),
+        (
+            Annotated[str, Field(pattern="^[a-z]{4}$")],
+            "no values of .*: hypothesis finds hardly any value that pydantic",
+        ),
     ],
     ids=str,
 )

@@ -1,0 +1,211 @@
+"""The command `llm-strategy`: what it prints, and with which code it ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from llm_strategy import Cassette, ChatChain, ScriptedModel, llm_strategy, use_cassette
+from llm_strategy.cli import main
+from tests.llm_strategy.answers import counting, reply
+from tests.llm_strategy.programs import plain_environment
+
+COMMAND = [sys.executable, "-c", "from llm_strategy.cli import main; raise SystemExit(main())"]
+
+
+@llm_strategy(counting())
+def count(number: int) -> int:
+    """Count."""
+    raise NotImplementedError
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with two cassettes."""
+    monkeypatch.chdir(tmp_path)
+    record(Path("cassettes/shop/a.yaml"), 1, 2)
+    record(Path("cassettes/b.yaml"), 3)
+    return tmp_path / "cassettes"
+
+
+def record(path: Path, *numbers: int) -> None:
+    counted = llm_strategy(counting())(count.__wrapped__)
+    with use_cassette(path, "new"):
+        for number in numbers:
+            counted(number)
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+def test_ls_lists_cassettes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All below `cassettes` unless told otherwise: how many calls, and what answered them."""
+    assert main(["ls"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "cassettes/b.yaml: 1 calls, answered by test:counter",
+        "cassettes/shop/a.yaml: 2 calls, answered by test:counter",
+    ]
+    assert main(["ls", "cassettes/shop", "cassettes/b.yaml"]) == 0
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "cassettes/shop/a.yaml",
+        "cassettes/b.yaml",
+    ]
+
+
+def test_show_prints_the_calls(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Function, model, prompt and reply of each."""
+    assert main(["show", "cassettes/shop/a.yaml"]) == 0
+    printed = capsys.readouterr().out
+
+    assert printed.count("=== count (test:counter)") == 2
+    assert "--- user\ndef count(number: int) -> int\n\nCount.\n" in printed
+    assert f"--- reply\n{reply(1)}\n" in printed
+
+
+def test_show_prints_json_for_programs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One object a line, with the same fields as in Python."""
+    assert main(["show", "--json", "cassettes/shop/a.yaml"]) == 0
+    shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    assert [call["key"] for call in shown] == [call.key for call in Cassette(folder / "shop" / "a.yaml")]
+    assert [(call["function"], call["occurrence"], call["response"]["content"]) for call in shown] == [
+        ("count", 1, reply(1)),
+        ("count", 1, reply(2)),
+    ]
+
+
+def test_show_prints_any_text(tmp_path: Path) -> None:
+    """To a terminal that knows no Unicode, and text that is no Unicode."""
+    with use_cassette(tmp_path / "x.yaml", "new"):
+        ChatChain(ScriptedModel(["\N{SNOWMAN} \ud800"], recorded=True)).query("\U0001f600 \ud800")
+
+    for options in ([], ["--json"]):
+        done = subprocess.run(
+            [*COMMAND, "show", *options, "x.yaml"],
+            cwd=tmp_path,
+            env={**plain_environment(), "PYTHONIOENCODING": "ascii"},
+            capture_output=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert done.stdout
+
+
+def test_verify_says_what_is_good(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Code 0."""
+    assert main(["verify"]) == 0
+    assert capsys.readouterr().out == "cassettes/b.yaml: good\ncassettes/shop/a.yaml: good\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (reply(2), reply(7), "the recorded reply does not agree with its digest"),
+        ("number = 2", "number = 8", "the recorded request does not agree with its digest"),
+    ],
+    ids=["reply", "request"],
+)
+def test_verify_finds_what_was_edited_and_accepts_it_when_told_to(
+    old: str, new: str, problem: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Code 5, with file and line; then `--accept` signs it anew, and it is good."""
+    path = folder / "shop" / "a.yaml"
+    edit(path, old, new)
+    untouched = (folder / "b.yaml").read_bytes()
+
+    assert main(["verify"]) == 5
+    captured = capsys.readouterr()
+    assert "cassettes/shop/a.yaml:" in captured.err
+    assert problem in captured.err
+    assert "cassettes/b.yaml: good" in captured.out
+
+    assert main(["verify", "--accept"]) == 0
+    assert capsys.readouterr().out == "cassettes/b.yaml: good\ncassettes/shop/a.yaml: 1 signed anew\n"
+    assert main(["verify"]) == 0
+    assert (folder / "b.yaml").read_bytes() == untouched
+    assert new in path.read_text("utf-8")
+
+
+def test_accepting_changes_digests_and_nothing_else(folder: Path) -> None:
+    """A diff shows the edit and its digest."""
+    path = folder / "shop" / "a.yaml"
+    edit(path, reply(2), reply(7))
+    before = path.read_text("utf-8").splitlines()
+
+    main(["verify", "--accept"])
+    after = path.read_text("utf-8").splitlines()
+
+    assert len(before) == len(after)
+    changed = [new for old, new in zip(before, after, strict=True) if old != new]
+    assert [line.partition(":")[0] for line in changed] == ["digest"]
+
+
+def test_verify_finds_a_torn_end(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Which a crash may leave; the next recording drops it."""
+    path = folder / "b.yaml"
+    path.write_bytes(path.read_bytes()[:-20])
+
+    assert main(["verify", "cassettes/b.yaml"]) == 5
+    assert "the last document is torn" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["ls", "show", "verify"])
+def test_a_missing_file_is_code_3_and_a_corrupt_one_code_5(
+    command: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The highest code wins; the others are looked at all the same."""
+    (folder / "bad.yaml").write_text("<<<<<<< HEAD\n")
+
+    assert main([command, "cassettes/none.yaml"]) == 3
+    assert "cassettes/none.yaml" in capsys.readouterr().err
+    assert main([command, "cassettes/none.yaml", "cassettes/bad.yaml", "cassettes/b.yaml"]) == 5
+    captured = capsys.readouterr()
+    assert "bad.yaml" in captured.err
+    assert captured.out
+
+
+@pytest.mark.parametrize("arguments", [[], ["unknown"], ["ls", "--unknown"]])
+def test_wrong_usage_is_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """With the usage, as every command."""
+    with pytest.raises(SystemExit) as raised:
+        main(arguments)
+
+    assert raised.value.code == 2
+    assert "usage: llm-strategy" in capsys.readouterr().err
+
+
+def test_the_command_needs_neither_provider_nor_pytest() -> None:
+    """It starts where only the library is installed."""
+    program = (
+        "import sys; from llm_strategy.cli import main; main(['ls', 'none']); "
+        "print([name for name in ('openai', 'pytest', 'langchain_core', 'hypothesis') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=plain_environment(), capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "[]\n"
+
+
+def test_a_closed_pipe_is_no_error(folder: Path) -> None:
+    """`llm-strategy show | head` ends quietly."""
+    record(Path("cassettes/long.yaml"), *range(100))
+    with subprocess.Popen(
+        [*COMMAND, "show", "cassettes/long.yaml"],
+        env=plain_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
