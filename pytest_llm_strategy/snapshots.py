@@ -46,7 +46,7 @@ def prompt_snapshot(request: pytest.FixtureRequest, test_scope: TestScope) -> Pr
     item = request.node
     item.stash[SCOPE] = test_scope
     if KEEPER not in item.config.stash:
-        item.config.stash[KEEPER] = _Keeper(snapshot)
+        item.config.stash[KEEPER] = _Keeper()
         item.config.pluginmanager.register(item.config.stash[KEEPER])
     return PromptSnapshot(
         session=snapshot.session,
@@ -69,7 +69,7 @@ class PromptSnapshot(SnapshotAssertion):
         item = self.test_location.item
         item.stash.setdefault(COMPARED, set()).add(location)
         scope = item.stash[SCOPE]
-        if not scope.scope.misses or scope.expect_miss:
+        if scope.expect_miss or not scope.session.missed(scope.opened):
             return super()._assert(data)
         # Up to the miss it is the recorded conversation, and what came after follows from the miss, which
         # fails the test: a second failure would only hide the first.
@@ -188,40 +188,42 @@ def _has_twin(location: PyTestLocation) -> bool:
 
 
 class _Keeper:
-    """Keeps the transcripts of tests that failed before they were compared: to syrupy they look unused.
-
-    Without it `pytest --snapshot-update` would delete the transcript of a test whose prompt has changed,
-    when all that is missing is the recording.
-    """
-
-    def __init__(self, snapshot: SnapshotAssertion) -> None:
-        self._session = snapshot.session
+    """Sees the tests that fail."""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         if report.failed and (SCOPE in item.stash or "prompt_snapshot" in getattr(item, "fixturenames", ())):
-            self._keep(item)
+            keep(item)
         return report
 
-    def _keep(self, item: pytest.Item) -> None:
-        location = PyTestLocation(item)
-        compared = item.stash.setdefault(COMPARED, set())
-        assertion = SnapshotAssertion(
-            session=self._session, extension_class=PromptTranscripts, test_location=location, update_snapshots=False
-        )
-        for file in map(str, Path(PromptTranscripts.dirname(test_location=location)).glob("*.md")):
-            own = PromptTranscripts.matches_test_location(test_location=location, snapshot_location=file)
-            if own and file not in compared:
-                compared.add(file)
-                assertion.executions[len(assertion.executions)] = AssertionResult(
-                    snapshot_location=file,
-                    snapshot_name=Path(file).name.removesuffix(".md"),
-                    asserted_data=None,
-                    recalled_data=None,
-                    created=False,
-                    updated=False,
-                    success=False,
-                    exception=None,
-                    test_location=location,
-                )
+
+def keep(item: pytest.Item) -> None:
+    """Keep the transcripts that a failed test did not come to compare: to syrupy they look unused.
+
+    Otherwise `pytest --snapshot-update` would delete the transcript of a test whose prompt has changed,
+    when all that is missing is the recording.
+    """
+    location = PyTestLocation(item)
+    compared = item.stash.setdefault(COMPARED, set())
+    assertion = SnapshotAssertion(
+        session=item.config._syrupy,  # type: ignore[attr-defined]  # where syrupy's own fixture finds its session
+        extension_class=PromptTranscripts,
+        test_location=location,
+        update_snapshots=False,
+    )
+    for file in map(str, Path(PromptTranscripts.dirname(test_location=location)).glob("*.md")):
+        own = PromptTranscripts.matches_test_location(test_location=location, snapshot_location=file)
+        if own and file not in compared:
+            compared.add(file)
+            assertion.executions[len(assertion.executions)] = AssertionResult(
+                snapshot_location=file,
+                snapshot_name=Path(file).name.removesuffix(".md"),
+                asserted_data=None,
+                recalled_data=None,
+                created=False,
+                updated=False,
+                success=False,
+                exception=None,
+                test_location=location,
+            )

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.modes import ENVIRONMENT
-from llm_strategy.cassette.store import Entry, open_file
+from llm_strategy.cassette.store import open_file
 from llm_strategy.context import Ask
 from llm_strategy.errors import CassetteError, CassetteMiss
 from llm_strategy.wire.envelope import HTTPRequest

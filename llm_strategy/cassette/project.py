@@ -7,7 +7,8 @@ import threading
 from functools import cached_property
 from pathlib import Path
 
-from llm_strategy.cassette.store import Entry, open_file
+from llm_strategy.cassette.entry import Entry
+from llm_strategy.cassette.store import open_file
 from llm_strategy.errors import CassetteError
 
 _KEY = re.compile(rb'^key: "?([0-9a-f]{64})"?\r?$', re.MULTILINE)

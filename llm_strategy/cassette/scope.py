@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from llm_strategy.cassette.account import Account
+from llm_strategy.cassette.disk import acquire, release
+from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.miss import explain
 from llm_strategy.cassette.modes import Mode
-from llm_strategy.cassette.store import CassetteFile, Entry, acquire, open_file, release
+from llm_strategy.cassette.store import CassetteFile, open_file
 from llm_strategy.context import Ask, Place, Scope, Turn
 from llm_strategy.errors import CassetteMiss, SecretFound
 from llm_strategy.log import Call

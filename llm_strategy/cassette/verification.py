@@ -7,8 +7,10 @@ from pathlib import Path
 
 from llm_strategy.canonical import digest
 from llm_strategy.cassette import document
+from llm_strategy.cassette.disk import replace_file
 from llm_strategy.cassette.emitter import emit
-from llm_strategy.cassette.store import CassetteFile, Entry, replace_file
+from llm_strategy.cassette.entry import Entry
+from llm_strategy.cassette.store import CassetteFile
 from llm_strategy.errors import CassetteError
 
 

@@ -63,11 +63,14 @@ Reply with a JSON object that fits this JSON schema:
 """
 
 
-@pytest.fixture(autouse=True)
-def _no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run inside a worker of pytest-xdist takes itself for a worker, and reports nothing."""
+@pytest.fixture
+def project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose pytest loads none of the plugins that take long to load and have no part in this."""
+    project.pytester.makeini("[pytest]\naddopts = -p no:asyncio -p no:anyio -p no:hypothesispytest\n")
+    # A run inside a worker of pytest-xdist takes itself for a worker, and reports nothing.
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
         monkeypatch.delenv(name, raising=False)
+    return project
 
 
 def files(project: Project) -> list[str]:
@@ -408,8 +411,11 @@ def test_find(llm_calls, prompt_snapshot):
 """
 
 
-@pytest.mark.parametrize("options", [[], ["-n", "2"]], ids=["one process", "xdist"])
-@pytest.mark.parametrize("test", [TEST, SWALLOWED], ids=["ended", "swallowed"])
+@pytest.mark.parametrize(
+    ("test", "options"),
+    [(TEST, []), (TEST, ["-n", "2"]), (SWALLOWED, [])],
+    ids=["ended", "ended, xdist", "swallowed"],
+)
 def test_a_miss_leaves_the_transcript_alone(project: Project, test: str, options: list[str]) -> None:
     """In replay a missed test fails with the miss and nothing else, and `--snapshot-update` neither shortens nor deletes."""
     project.write(test_it=test)

@@ -1,0 +1,108 @@
+"""Writing that a crash cannot tear and other writers cannot interleave."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from llm_strategy.errors import CassetteError
+
+LOCK_TIMEOUT = 60.0
+"""Seconds to wait for another writer."""
+
+
+def acquire(lock: Any, path: Path, *, blocking: bool) -> bool:
+    from filelock import Timeout
+
+    try:
+        lock.acquire(blocking=blocking, poll_interval=0.005)
+    except Timeout:
+        if not blocking:
+            return False
+        raise CassetteError(
+            f"{path} has been locked by another process for {LOCK_TIMEOUT:.0f} s; end that process (a recording that "
+            "hangs?), then try again"
+        ) from None
+    except OSError as error:
+        name_file(error, path)
+        raise
+    return True
+
+
+def release(lock: Any, *, remove: bool = False) -> None:
+    """Give a lock back. A lock file is removed while it is held; who waits for it notices."""
+    if remove:
+        with suppress(OSError):
+            os.unlink(lock.lock_file)
+    lock.release()
+
+
+def append_bytes(path: Path, size: int, text: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        if os.fstat(handle).st_size > size:
+            os.ftruncate(handle, size)
+        try:
+            os.lseek(handle, size, os.SEEK_SET)
+            _write(handle, text)
+            os.fsync(handle)
+        except BaseException as error:
+            # What was there stays; half a document does not.
+            with suppress(OSError):
+                os.ftruncate(handle, size)
+            name_file(error, path)
+            raise
+    finally:
+        os.close(handle)
+    if size == 0:
+        _sync_folder(path.parent)
+
+
+def name_file(error: BaseException, path: Path) -> None:
+    """A full disk does not say which file it has no room for; and nobody knows a lock's or a temporary file's name."""
+    if isinstance(error, OSError):
+        error.filename = str(path)
+
+
+def _write(handle: int, text: bytes) -> None:
+    view = memoryview(text)
+    while view:
+        view = view[os.write(handle, view) :]
+
+
+def replace_file(path: Path, pieces: Iterable[bytes]) -> None:
+    """Put a finished new file in the place of an old one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            for piece in pieces:
+                _write(handle, piece)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        if path.exists():
+            with suppress(OSError):
+                os.chmod(temporary, path.stat().st_mode & 0o777)
+        os.replace(temporary, path)
+    except BaseException as error:
+        with suppress(OSError):
+            os.unlink(temporary)
+        name_file(error, path)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name durable, where the system lets folders be synced."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,116 @@
+"""One recorded call in the bytes of a cassette; parsed only as far as it is needed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from llm_strategy.cassette import document
+from llm_strategy.cassette.reader import load
+from llm_strategy.cassette.shortcut import read_response
+from llm_strategy.errors import CassetteError
+from llm_strategy.log import Call
+from llm_strategy.values import JSON, Request, Response
+
+DOCUMENT_END = re.compile(rb'\ndigest: "([0-9a-f]{64})"\n\Z')
+"""The last line of a document; without it the document is torn."""
+_MODEL = re.compile(rb'\nrequest:\n  model: "((?:[^"\\\n]|\\.)*)"\n')
+
+
+class Chunk:
+    """What was read of a file at once, with `\n` for line ends; `end` is where its last whole document ends."""
+
+    __slots__ = ("before", "data", "end")
+
+    def __init__(self, data: bytes, before: Chunk | None) -> None:
+        self.data = data
+        self.end = len(data)
+        self.before = before
+
+    def line(self, at: int) -> int:
+        """The line in the file, counted only where a message needs it."""
+        line = 1 + self.data.count(b"\n", 0, at)
+        before = self.before
+        while before is not None:
+            line += before.data.count(b"\n", 0, before.end)
+            before = before.before
+        return line
+
+
+class Entry:
+    """One recorded call: where it stands, and its response once that was needed."""
+
+    __slots__ = ("_chunk", "_response", "_source", "end", "function", "key", "number", "occurrence", "path", "start")
+
+    def __init__(self, path: Path, chunk: Chunk, span: tuple[int, int], number: int, identity: tuple[str, str | None]):
+        self.path, self._chunk, self.number = path, chunk, number
+        self._source = chunk.data
+        self.start, self.end = span
+        self.key, self.function = identity
+        self.occurrence = 1
+        self._response: Response | None = None
+
+    @property
+    def raw(self) -> bytes:
+        return self._source[self.start : self.end]
+
+    @property
+    def place(self) -> str:
+        """File and line, for messages."""
+        return f"{self.path}:{self._chunk.line(self.start)}"
+
+    def __str__(self) -> str:
+        return self.place
+
+    @property
+    def model(self) -> str | None:
+        found = _MODEL.search(self._source, self.start, self.end)
+        return found[1].decode() if found else self._request_json().get("model")
+
+    @property
+    def response(self) -> Response:
+        """The recorded response, checked against its digest. Only this part of the document is parsed."""
+        if self._response is None:
+            self._response = self._read_response()
+        return self._response
+
+    def _read_response(self) -> Response:
+        start = self._source.find(b"\nresponse:\n", self.start, self.end)
+        stop = self._source.rfind(b"\nrequest_digest: ", self.start, self.end)
+        end = DOCUMENT_END.search(self._source[self.end - 90 : self.end])
+        if not (0 <= start < stop and end):
+            whole = self.parsed
+            return document.check_response(self.key, whole.get("response"), whole.get("digest"), self)
+        text, sealed = self._source[start + 1 : stop + 1], end[1].decode()
+        response = read_response(text)
+        if response is not None and document.response_digest(self.key, response) == sealed:
+            return Response.from_json(response)
+        parsed = self._load(text, start + 1)
+        response = parsed.get("response") if isinstance(parsed, dict) else None
+        return document.check_response(self.key, response, sealed, self)
+
+    @property
+    def parsed(self) -> dict[str, JSON]:
+        """The whole document."""
+        whole = self._load(self.raw, self.start)
+        if not isinstance(whole, dict):
+            raise CassetteError(f"{self.place}: this document is no recorded call")
+        return whole
+
+    def _load(self, text: bytes, start: int) -> JSON:
+        """The value of lines that begin at `start`; the lines before them are counted only for an error."""
+        try:
+            return load(text)
+        except CassetteError:
+            return load(text, source=str(self.path), first_line=self._chunk.line(start))
+
+    def _request_json(self) -> dict[str, JSON]:
+        request = self.parsed.get("request")
+        return request if isinstance(request, dict) else {}
+
+    @property
+    def request(self) -> Request:
+        return document.stored_request(self._request_json(), self.place)
+
+    def call(self, occurrence: int, *, request: Request | None = None, function: str | None = None) -> Call:
+        return Call(self.key, occurrence, function or self.function, request or self.request, self.response, True)
