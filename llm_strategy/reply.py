@@ -13,6 +13,8 @@ from llm_strategy.rendering import type_text
 from llm_strategy.schema import Output
 from llm_strategy.values import Response
 
+_TRIES = 200
+"""Opening braces in a reply at which an object is looked for."""
 SHOWN = 500
 """Characters of a reply that an error shows; the whole of it is the error's attribute."""
 
@@ -50,7 +52,10 @@ def _objects(text: str) -> Iterator[str]:
     """The JSON objects that stand in a text, in order; the whole text is none of them."""
     decoder = json.JSONDecoder(strict=False)
     at = text.find("{")
-    while at >= 0:
+    # Each failure costs a look at all lines before it: garbage is given up on.
+    for _ in range(_TRIES):
+        if at < 0:
+            return
         try:
             _, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""A request as text for people: what differences and prompt snapshots show."""
+"""A request as text for people: what a difference is shown between."""
 
 from __future__ import annotations
 

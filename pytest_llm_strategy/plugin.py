@@ -7,6 +7,7 @@ YAML or any provider; those are loaded by the first call.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +120,17 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     item.stash[TEST].note(report)
+    if report.failed and _uses_snapshots(item):
+        from pytest_llm_strategy import snapshots
+
+        snapshots.keep(item)
     return report
+
+
+def _uses_snapshots(item: pytest.Item) -> bool:
+    """Whether the test compares prompts, by a parameter or by asking for the fixture while it runs."""
+    asked = "prompt_snapshot" in getattr(item, "fixturenames", ()) or f"{__package__}.snapshots" in sys.modules
+    return asked and item.config.pluginmanager.hasplugin("syrupy")
 
 
 class _Subtests:

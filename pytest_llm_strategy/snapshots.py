@@ -6,7 +6,7 @@ Importing this module needs syrupy; the fixture does it, so that a project witho
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 SCOPE = pytest.StashKey["TestScope"]()
 COMPARED = pytest.StashKey[set[str]]()
-KEEPER = pytest.StashKey["_Keeper"]()
 
 
 def prompt_snapshot(request: pytest.FixtureRequest, test_scope: TestScope) -> PromptSnapshot:
@@ -45,9 +44,6 @@ def prompt_snapshot(request: pytest.FixtureRequest, test_scope: TestScope) -> Pr
         ) from None
     item = request.node
     item.stash[SCOPE] = test_scope
-    if KEEPER not in item.config.stash:
-        item.config.stash[KEEPER] = _Keeper()
-        item.config.pluginmanager.register(item.config.stash[KEEPER])
     return PromptSnapshot(
         session=snapshot.session,
         extension_class=PromptTranscripts,
@@ -185,17 +181,6 @@ def _has_twin(location: PyTestLocation) -> bool:
             return True
         namespace = getattr(namespace, name, None)
     return False
-
-
-class _Keeper:
-    """Sees the tests that fail."""
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        report = yield
-        if report.failed and (SCOPE in item.stash or "prompt_snapshot" in getattr(item, "fixturenames", ())):
-            keep(item)
-        return report
 
 
 def keep(item: pytest.Item) -> None:

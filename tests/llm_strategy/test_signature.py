@@ -207,7 +207,16 @@ def test_a_refusal_says_where_the_function_stands() -> None:
         strategy(no_docstring)
 
 
-@pytest.mark.parametrize("thing", [len, 3, "text", property(lambda self: 1), classmethod(lambda cls: 1)])
+THINGS: dict[str, Any] = {
+    "built-in": len,
+    "number": 3,
+    "text": "text",
+    "property": property(lambda self: 1),
+    "class method": classmethod(lambda cls: 1),
+}
+
+
+@pytest.mark.parametrize("thing", THINGS.values(), ids=THINGS)
 def test_what_is_no_function_and_no_class_cannot_be_decorated(thing: Any) -> None:
     """A built-in function, a value or a lone descriptor is refused with a TypeError."""
     with pytest.raises(TypeError, match="decorate"):

@@ -56,7 +56,9 @@ def test_a_miss_names_exactly_what_changed(project: Project, old: str, new: str,
     project.edit("shop.py", old, new)
     result = project.pytest()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines([cause, "nearest recording: cassettes/test_shop/test_count.yaml:*", "--- recorded", "+++ now"])
+    result.stdout.fnmatch_lines(
+        [cause, "nearest recording: cassettes/test_shop/test_count.yaml:*", "--- recorded", "+++ now"]
+    )
     assert result.stdout.str().count("\nchanged: ") == 1
     result.stdout.fnmatch_lines([f"*missed in 1 test: {cause.removeprefix('changed: ')}"])
 
@@ -82,7 +84,7 @@ def test_count():
     project.pytest().assert_outcomes(passed=1)
 
 
-SWALLOWED = '''
+SWALLOWED = """
 import asyncio
 import threading
 import pytest
@@ -133,7 +135,7 @@ def test_expected():
 
 def test_untouched():
     pass
-'''
+"""
 
 
 def test_no_code_swallows_a_miss(project: Project) -> None:

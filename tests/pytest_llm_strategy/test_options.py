@@ -131,7 +131,9 @@ def test_wrong_marker_arguments_are_named(project: Project) -> None:
     )
     result = project.pytest()
     assert result.ret != 0
-    (result.stdout if "repat" in result.stdout.str() else result.stderr).fnmatch_lines(["*llm_cassette takes*not repat*"])
+    (result.stdout if "repat" in result.stdout.str() else result.stderr).fnmatch_lines(
+        ["*llm_cassette takes*not repat*"]
+    )
 
 
 @pytest.mark.parametrize("settings", ["", "@settings(derandomize=True, max_examples=3, database=None)\n"])

@@ -21,7 +21,8 @@ def test_recorded_over_http_then_replayed_without_key_server_or_sdk(
 ) -> None:
     """Once recorded, a suite needs neither key, nor network, nor even the provider's package imported."""
     http_project.write(
-        test_shop=TEST + "\ndef test_no_sdk():\n    import sys\n    assert not {'openai', 'httpx2'} & set(sys.modules)\n"
+        test_shop=TEST
+        + "\ndef test_no_sdk():\n    import sys\n    assert not {'openai', 'httpx2'} & set(sys.modules)\n"
     )
     recorded = http_project.pytest("--llm-record", "-k", "find")
     recorded.stdout.fnmatch_lines(["model calls: asked 1, reused 0, copied 0, 11 input and 7 output tokens"])

@@ -6,7 +6,7 @@ import pytest
 
 from tests.pytest_llm_strategy.conftest import Project
 
-SUITE = '''
+SUITE = """
 import asyncio
 import multiprocessing
 import threading
@@ -81,9 +81,9 @@ def test_nested_block(llm_calls):
 
 def test_without_calls():
     pass
-'''
+"""
 
-ANYIO = '''
+ANYIO = """
 import anyio
 import pytest
 
@@ -113,7 +113,7 @@ async def test_two(found, llm_calls):
         group.start_soon(shop.afind, "two")
         group.start_soon(shop.afind, "three")
     assert len(llm_calls) == 2
-'''
+"""
 
 ASYNCIO = """
 import pytest
@@ -245,7 +245,9 @@ def test_two(found):
 
 def test_a_call_at_import_is_a_miss(project: Project) -> None:
     """While modules are collected no model is asked, not even when recording."""
-    project.write(test_shop='from shop import shop\nFOUND = shop.find("import")\n\ndef test_found():\n    assert FOUND\n')
+    project.write(
+        test_shop='from shop import shop\nFOUND = shop.find("import")\n\ndef test_found():\n    assert FOUND\n'
+    )
     result = project.pytest("--llm-record")
     assert project.asked == 0
     assert result.ret != 0
