@@ -166,11 +166,10 @@ class FixtureScopes:
         session.enter(opened)
         try:
             yield
-            misses = session.missed(opened)
-            told = len(misses)
-            _fail_for(misses)
+            _fail_for(session.missed(opened))
             passed = True
         finally:
+            told = len(session.missed(opened))
             session.leave(opened)
             fixturedef.addfinalizer(lambda: session.enter(opened))
 

@@ -104,9 +104,12 @@ print(request.key, plain.key)
 '''
 
 
+SOMEONE = {"HOME": "/home/someone"}
+
+
 @pytest.fixture(scope="module")
 def key() -> str:
-    return output(PROGRAM)
+    return output(PROGRAM, **SOMEONE)
 
 
 @pytest.mark.parametrize(
@@ -130,13 +133,13 @@ def key() -> str:
 )
 def test_a_key_does_not_depend_on_the_machine(key: str, environment: dict[str, str]) -> None:
     """Hash seed, time zone, locale, user, home folder and credentials differ: the recording still replays."""
-    assert output(PROGRAM, **environment) == key
+    assert output(PROGRAM, **{**SOMEONE, **environment}) == key
 
 
 @pytest.mark.parametrize("name", ["HOME", "TMPDIR"])
 def test_a_key_does_not_depend_on_where_folders_lie(key: str, name: str, tmp_path: Path) -> None:
     """Home and temporary files may lie anywhere, the one within the other too."""
-    assert output(PROGRAM, **{name: str(tmp_path)}) == key
+    assert output(PROGRAM, **{**SOMEONE, name: str(tmp_path)}) == key
 
 
 def test_home_and_temporary_folder_may_lie_in_each_other(key: str, tmp_path: Path) -> None:
@@ -149,12 +152,12 @@ def test_home_and_temporary_folder_may_lie_in_each_other(key: str, tmp_path: Pat
 
 def test_a_key_does_not_depend_on_the_working_directory(key: str, tmp_path: Path) -> None:
     """The same from every folder."""
-    assert output(PROGRAM, cwd=tmp_path) == key
+    assert output(PROGRAM, cwd=tmp_path, **SOMEONE) == key
 
 
 def test_a_key_is_the_same_on_every_python(key: str) -> None:
     """3.11, 3.12 and 3.13 write the same prompts: docstrings, types, numbers, schemas."""
-    keys = {version: output(PROGRAM, python=path) for version, path in other_interpreters()}
+    keys = {version: output(PROGRAM, python=path, **SOMEONE) for version, path in other_interpreters()}
 
     assert keys == dict.fromkeys(keys, key)
 

@@ -243,7 +243,9 @@ def test_a_wrapped_llm_answers() -> None:
     assert model.generate(asked(model)) == Response("a")
 
 
-@pytest.mark.parametrize("obj", [RunnableLambda(lambda x: x), ChatOpenAI, "openai:m", object()], ids=str)
+@pytest.mark.parametrize(
+    "obj", [RunnableLambda(lambda x: x), ChatOpenAI, "openai:m", object()], ids="runnable class string object".split()
+)
 def test_other_objects_are_refused(obj: Any) -> None:
     """A chain, a class or a string is no model, and the error says so."""
     with pytest.raises(TypeError, match="neither a chat model nor an LLM"):
@@ -448,7 +450,7 @@ def test_messages_are_taken_in_every_usual_form() -> None:
     assert to_messages([AIMessageChunk(content="Hi")]) == (Message("assistant", "Hi"),)
 
 
-@pytest.mark.parametrize("item", [3, None, object()], ids=str)
+@pytest.mark.parametrize("item", [3, None, object()], ids=["number", "nothing", "object"])
 def test_what_is_no_message_is_refused(item: Any) -> None:
     """Anything else raises TypeError."""
     with pytest.raises(TypeError, match="is no message"):
