@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import median, quantiles
 from typing import Any, Literal, NamedTuple
 
 
@@ -104,12 +104,12 @@ class Row:
 
     @property
     def figure(self) -> float:
-        """The figure of the row: the median of the pairs; for small differences that of the least runs.
+        """The figure of the row: the median of the pairs; for small differences that of the lower quartiles.
 
         What else the machine does can only add to a run, and it adds more than such a difference.
         """
         if self.target.kind == "extra":
-            return min(self.ours).cost - min(self.peer).cost
+            return _lower_quartile(self.ours) - _lower_quartile(self.peer)
         return median(self.figures)
 
     @property
@@ -149,6 +149,10 @@ class Row:
             "reached": self.reached,
             "note": self.note,
         }
+
+
+def _lower_quartile(samples: Sequence[Sample]) -> float:
+    return quantiles([sample.cost for sample in samples], n=4)[0]
 
 
 HEADINGS = ("what", "ours", "beside", "figure", "spread", "wall", "design", "reached", "")

@@ -96,6 +96,7 @@ def _beside_vcrpy(bench: Benchmark, size: int) -> Row:
     for _ in range(rounds):
         settle()
         peer.append(_replayed(bench, bench.vcrpy, size, numbers))
+        settle()
         ours.append(_replayed(bench, bench.ours, size, spread(1_000, size)))
     note = f"vcrpy: {calls} of the calls, the last among them" if len(numbers) < size - 1 else ""
     return Row(f"replayed call, {size:,} recorded", "vcrpy", Target("faster", 30), ours, peer, note)
@@ -227,8 +228,10 @@ def _added(add: Callable[[int, int], int]) -> Sample:
 def start_rows(bench: Benchmark) -> Iterator[Row]:
     """What is paid before the first call, in fresh processes."""
     rounds, children = bench.rounds(21, 9), bench.children
-    ours, peer = alternate(rounds, lambda: children.pytest(plugin=True), lambda: children.pytest(plugin=False))
-    note = "figure: of the least runs"
+    ours, peer = alternate(
+        bench.rounds(41, 21), lambda: children.pytest(plugin=True), lambda: children.pytest(plugin=False)
+    )
+    note = "figure: of the lower quartiles"
     yield Row("pytest, with the plugin unused", "without", Target("extra", 0.01), ours, peer, note)
     for statement, beside, limit in (
         ("import llm_strategy", "import pydantic", 1.3),

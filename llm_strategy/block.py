@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
+from llm_strategy import slot
 from llm_strategy.cassette.commit import commit
 from llm_strategy.cassette.modes import check_mode, mode_of_environment
 from llm_strategy.cassette.scope import CassetteScope, Rules
@@ -71,6 +72,8 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
             from llm_strategy.http import intercept
 
             stack.enter_context(intercept(scope))
+        if session is None:
+            slot.blocks.append(scope)
         self._open.append((scope, enter_block(scope), stack))
         return scope
 
@@ -82,6 +85,8 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
         mine = [at for at, (scope, _, _) in enumerate(self._open) if scope is here]
         scope, token, interception = self._open.pop(mine[-1] if mine else -1)
         leave_block(token)
+        if scope in slot.blocks:
+            slot.blocks.remove(scope)
         scope.close()
         interception.__exit__(kind, error, traceback)
         try:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from llm_strategy import __version__
 from llm_strategy.cassette.recordings import Cassette
 from llm_strategy.cassette.verification import accept, problems
 from llm_strategy.errors import CassetteError
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("llm-strategy", description="Look at recorded model calls, and check them.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for run, help_text in ((ls, "list cassettes"), (show, "show the calls of a cassette"), (verify, "check cassettes")):
         command = commands.add_parser(run.__name__, help=help_text, description=(run.__doc__ or "").splitlines()[0])
@@ -45,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         if run is show:
             command.add_argument("--json", action="store_true", help="one JSON object per call")
         if run is verify:
-            command.add_argument("--accept", action="store_true", help="sign what was edited by hand")
+            command.add_argument("--accept", action="store_true", help="sign replies that were edited by hand")
     return parser
 
 
@@ -65,7 +67,7 @@ def ls(arguments: argparse.Namespace) -> int:
             cassette = Cassette(path)
             answered = cassette.header.get("answered_by", "")
             names = answered if isinstance(answered, str) else ", ".join(answered)
-            print(f"{path}: {len(cassette)} calls, answered by {names or 'nobody yet'}")
+            print(f"{path}: {len(cassette)} call{'s' * (len(cassette) != 1)}, answered by {names or 'nobody yet'}")
         except (CassetteError, OSError) as error:
             code = max(code, _complain(path, error))
     return code
@@ -77,7 +79,7 @@ def show(arguments: argparse.Namespace) -> int:
     for path in _files(arguments.paths):
         try:
             for call in Cassette(path):
-                print(json.dumps(_call_json(call)) if arguments.json else _call_text(call))
+                print(json.dumps({"file": str(path), **_call_json(call)}) if arguments.json else _call_text(path, call))
         except (CassetteError, OSError) as error:
             code = max(code, _complain(path, error))
     return code
@@ -121,7 +123,7 @@ def _call_json(call: Call) -> dict[str, object]:
     }
 
 
-def _call_text(call: Call) -> str:
-    lines = [f"=== {call.function or call.key[:12]} ({call.request.model})"]
+def _call_text(path: Path, call: Call) -> str:
+    lines = [f"=== {path}: {call.function or call.key[:12]} ({call.request.model})"]
     lines += [f"--- {message.role}\n{message.content}" for message in call.request.messages]
     return "\n".join([*lines, f"--- reply\n{call.response.content}\n"])

@@ -17,6 +17,7 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, NamedTuple
 
 from llm_strategy import slot
+from llm_strategy.errors import CassetteMiss
 from llm_strategy.log import Call, CallLog
 from llm_strategy.values import Request, Response
 
@@ -151,7 +152,28 @@ def current() -> Scope | None:
         if not held.closed:
             return held
     described = os.environ.get(slot.CHILD_VARIABLE)
-    return _child_scope(described) if described else None
+    if described:
+        return _child_scope(described)
+    open_blocks = list(slot.blocks)
+    if len(open_blocks) > 1:
+        return _Unknown()
+    return open_blocks[0] if open_blocks else None
+
+
+class _Unknown(Scope):
+    """A thread without a context, while several blocks are open: no block is its own, and asking could cost money."""
+
+    def enter(self, ask: Ask) -> Turn:
+        if ask.source is not None and not ask.source.recorded:
+            return super().enter(ask)
+        raise CassetteMiss(
+            f"{ask.site.function or 'a model'} is called in a thread that does not say which of the open use_cassette "
+            "blocks it belongs to: start it with asyncio.to_thread or contextvars.copy_context().run, or open the "
+            "block inside it",
+            request=ask.request,
+            function=ask.site.function,
+            causes=("a thread without its block",),
+        )
 
 
 def _child_scope(described: str) -> Scope:

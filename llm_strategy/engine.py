@@ -59,6 +59,7 @@ Steps = Generator[Request, Turn, Any]
 
 def value_steps(request: Request, output: Output, options: Options) -> Steps:
     """Ask until the reply is a value, at most `retries` times more; each try is a call of its own."""
+    __tracebackhide__ = True
     for attempt in range(options.retries + 1):
         turn = yield request
         assert turn.call is not None
@@ -68,6 +69,10 @@ def value_steps(request: Request, output: Output, options: Options) -> Steps:
             if attempt == options.retries or error.finish_reason in _FINAL:
                 if attempt:
                     error.add_note(f"This was attempt {attempt + 1}; each is a call in the log.")
+                if turn.call.replayed:
+                    error.add_note(
+                        "The reply was replayed; to ask the model again: pytest --llm-record=all (mode='all')"
+                    )
                 raise
             said = Message("assistant", error.reply), Message("user", complaint(error))
             request = replace(request, messages=(*request.messages, *said))
@@ -80,6 +85,7 @@ def value_steps(request: Request, output: Output, options: Options) -> Steps:
 
 def text_steps(request: Request) -> Steps:
     """Ask once, for the text as it is."""
+    __tracebackhide__ = True
     turn = yield request
     assert turn.call is not None
     return turn.call.response.content
@@ -87,6 +93,7 @@ def text_steps(request: Request) -> Steps:
 
 def run(steps: Steps, options: Options, site: CallSite) -> Any:
     """Drive steps synchronously."""
+    __tracebackhide__ = True
     try:
         request = next(steps)
         while True:
@@ -97,6 +104,7 @@ def run(steps: Steps, options: Options, site: CallSite) -> Any:
 
 async def arun(steps: Steps, options: Options, site: CallSite) -> Any:
     """Drive steps in an event loop."""
+    __tracebackhide__ = True
     try:
         request = next(steps)
         while True:
@@ -120,6 +128,7 @@ def _source(ask: Ask) -> ModelSource:
 
 
 def _answer(ask: Ask) -> Turn:
+    __tracebackhide__ = True
     turn = _scope().enter(ask)
     if turn.call is None:
         try:
@@ -138,6 +147,7 @@ _POLL = 0.02
 
 
 async def _aanswer(ask: Ask) -> Turn:
+    __tracebackhide__ = True
     turn = _scope().enter(ask)
     if turn.call is None:
         try:

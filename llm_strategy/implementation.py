@@ -42,6 +42,7 @@ class _Prepared:
     """One call, bound and checked, before it is asked."""
 
     def __init__(self, prompt: Prompt, options: Options, owner: Any, arguments: dict[str, Any]) -> None:
+        __tracebackhide__ = True
         self.prompt = prompt
         self.options = options.resolved()
         source = self.options.source
@@ -50,6 +51,7 @@ class _Prepared:
         )
 
     def drive(self, driver: Callable[..., Any]) -> Any:
+        __tracebackhide__ = True
         signature = self.prompt.signature
         steps = engine.value_steps(self.rendered.request, self.prompt.output, self.options)
         site = CallSite(signature.name, signature.file, signature.line, self.rendered.blocks)
@@ -62,9 +64,13 @@ def implement(function: FunctionType, options: Options | None, *, binding: Bindi
     Without `options`, its first parameter takes the model at call time. Raises PromptError where the
     function cannot be implemented.
     """
+    if hasattr(function, "__llm_prompt__"):
+        # Decorated before: the nearest decorator's model implements it.
+        function = cast(FunctionType, inspect.unwrap(function))
     prompt = Prompt(Signature(function, binding=binding, hidden=0 if options else 1))
 
     def prepare(args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Prepared:
+        __tracebackhide__ = True
         chosen, owner = options, None
         if binding is not None:
             owner, *rest = args
@@ -78,11 +84,13 @@ def implement(function: FunctionType, options: Options | None, *, binding: Bindi
 
         @functools.wraps(function)
         async def implemented(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
             return (await prepare(args, kwargs).drive(engine.arun)).value
     else:
 
         @functools.wraps(function)
         def implemented(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
             return prepare(args, kwargs).drive(engine.run).value
 
     # What was abstract is no longer.

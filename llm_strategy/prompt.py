@@ -47,7 +47,7 @@ class Prompt:
 
     def __init__(self, signature: Signature) -> None:
         self.signature = signature
-        self._heads: dict[type, tuple[Block, ...]] = {}
+        self._heads: dict[type, tuple[Sequence[Block], str]] = {}
 
     @cached_property
     def output(self) -> Output:
@@ -59,6 +59,7 @@ class Prompt:
 
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Refuse arguments of wrong types with a TypeError, before any model is asked."""
+        __tracebackhide__ = True
         for parameter, problem_with in self._checks:
             value = arguments[parameter.name]
             values: Iterable[Any] = (value,)
@@ -86,22 +87,25 @@ class Prompt:
 
         Raises TypeError for arguments of wrong types, PromptError for those without a stable form.
         """
+        __tracebackhide__ = True
         self.check(arguments)
         volatile: dict[str, str] = {}
-        blocks = [*self._head(owner), *self._arguments(arguments, owner, volatile), self._foot]
-        text = "".join([text for block in blocks for text in block[1:]]).rstrip("\n")
+        head, beginning = self._head(owner)
+        rest = [*self._arguments(arguments, owner, volatile), self._foot]
+        text = (beginning + _joined(rest)).rstrip("\n")
         # A conversation that has its own instructions keeps them.
         opening = before if before and before[0].role == "system" else (SYSTEM, *before)
         messages = (*opening, Message("user", text))
         request = Request(model, messages, self.output.schema, (), settings, volatile)
-        return Rendered(request, blocks)
+        return Rendered(request, [*head, *rest])
 
-    def _head(self, owner: Any) -> tuple[Block, ...]:
-        """Signature, docstring and types; the same for all instances of a class."""
+    def _head(self, owner: Any) -> tuple[Sequence[Block], str]:
+        """Signature, docstring and types, and their text; the same for all instances of a class."""
         kind = owner if isinstance(owner, type) else type(owner)
         head = self._heads.get(kind)
         if head is None:
-            head = self._heads[kind] = tuple(self._write_head(kind if self.signature.binding == "instance" else None))
+            blocks = list(self._write_head(kind if self.signature.binding == "instance" else None))
+            head = self._heads[kind] = blocks, _joined(blocks)
         return head
 
     def _write_head(self, owner: type | None) -> Iterator[Block]:
@@ -172,6 +176,10 @@ def schema_block(output: Output) -> Block:
     """What a reply has to look like."""
     schema = value_text(dict(output.schema), "return_value")
     return Block("the schema of the result", f"Reply with a JSON object that fits this JSON schema:\n\n{schema}")
+
+
+def _joined(blocks: Iterable[Block]) -> str:
+    return "".join([block.text + block.end for block in blocks])
 
 
 def _paragraph(blocks: Iterable[Block]) -> Iterator[Block]:

@@ -32,6 +32,7 @@ def parse(response: Response, output: Output, *, strict: bool = False) -> Parsed
     Text around the JSON object is cut off, and said in `repairs`; with `strict` it is an error.
     Raises ReplyError.
     """
+    __tracebackhide__ = True
     if response.finish_reason == "refusal":
         raise _error(response, output, "the model refused", [("", response.content.strip() or "no reason given")])
     text = response.content

@@ -132,7 +132,8 @@ class Session:
         recording and says why. Nothing is read or written before the first call, but that mode `all`
         removes what a failed run has left.
         """
-        chosen = self.mode if mode is None or self.mode == "replay" else check_mode(mode)
+        asked = self.mode if mode is None else check_mode(mode)
+        chosen = self.mode if self.mode == "replay" else asked
         refused = refusal if chosen in ("new", "all") else None
         rules = {"mode": chosen, "owner": owner, "shared": shared, "repeat": repeat}
         opened = OpenScope(self, path, {**rules, "refusal": refused, "command": command})
@@ -179,17 +180,18 @@ class Session:
         them was made), and removed at `finish`.
         """
         misses = self.missed(opened)
-        if not opened.made:
+        own = passed and complete and not opened.rules["shared"] and opened.rules["mode"] in ("new", "replay")
+        # A test that has stopped making calls has a cassette that is stale altogether.
+        if not opened.made and not (own and opened.path.exists()):
             return
         from llm_strategy.cassette.commit import commit, count_stale
 
         scope = opened.scope
         scope.close()
         self.misses += [(scope.rules.owner or str(scope.path), miss) for miss in misses]
-        if not scope.touched or scope.rules.mode == "live":
-            return
-        commit(scope, passed=passed)
-        if passed and complete and not scope.rules.shared and not misses and count_stale(scope):
+        if scope.rules.mode != "live":
+            commit(scope, passed=passed)
+        if own and not misses and count_stale(scope):
             self._prunable.append(scope)
 
     # The end

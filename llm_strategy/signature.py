@@ -124,6 +124,7 @@ class Signature:
 
         Raises TypeError where they do not fit the signature, as a call of the function would.
         """
+        __tracebackhide__ = True
         try:
             bound = self._for_binding.bind(*args, **kwargs)
         except TypeError as error:

@@ -24,6 +24,9 @@ class Holder(Protocol):
 holders: list[Holder] = []
 """The scopes that calls belong to where no block says otherwise; the last one first."""
 
+blocks: list[Any] = []
+"""The `use_cassette` blocks that are open outside every session: threads of theirs may have no context."""
+
 sessions: list[Any] = []
 """The sessions that are running, one inside the other."""
 

@@ -22,8 +22,7 @@ class TestScope:
     def __init__(self, item: pytest.Item, session: Session) -> None:
         self.item = item
         self.session = session
-        marker = item.get_closest_marker("llm_cassette")
-        options = _marker_options(item, marker) if marker else {}
+        options, self._problem = _marker_options(item, session)
         self.expect_miss = bool(options.get("expect_miss"))
         self._http = bool(options.get("http"))
         name = options.get("name")
@@ -31,13 +30,15 @@ class TestScope:
             session.named_path(name) if name else session.test_path(item.nodeid),
             owner=item.nodeid,
             shared=name is not None,
-            mode=options.get("mode"),
+            # A test about misses must not be given what it expects to miss.
+            mode="replay" if self.expect_miss else options.get("mode"),
             repeat=options.get("repeat"),
             refusal=_refusal(item),
             command=f"pytest --llm-record {_quoted(item.nodeid)}",
         )
         self._phases: dict[str, bool] = {}
         self._told = 0
+        self._shown = False
 
     @property
     def scope(self) -> Any:
@@ -54,6 +55,10 @@ class TestScope:
         """
         try:
             yield
+            if self._problem is not None:
+                # After pytest's own part, which its teardown relies on.
+                problem, self._problem = self._problem, None
+                raise pytest.fail.Exception(problem, pytrace=False)
         except BaseException as error:
             miss = find_miss(error)
             if miss is None:
@@ -77,14 +82,18 @@ class TestScope:
     # Passed?
 
     def note(self, report: pytest.TestReport) -> None:
-        """Keep a phase's outcome, and show misses in a report that failed for another reason."""
+        """Keep a phase's outcome, and show misses in a report that failed, or should have, for another reason."""
         passed = report.passed and not hasattr(report, "wasxfail")
         self._phases[report.when or ""] = self._phases.get(report.when or "", True) and passed
-        misses = self.session.missed(self.opened) if report.failed and not self.expect_miss else []
-        if misses and not isinstance(report.longrepr, str):
-            text = "\n\n".join(str(miss) for miss in misses)
-            if text not in str(report.longrepr):
-                report.sections.append(("model calls that no recording answers", text))
+        misses = [] if self.expect_miss else self.session.missed(self.opened)
+        text = "\n\n".join(dict.fromkeys(map(str, misses)))
+        if misses and hasattr(report, "wasxfail") and self.session.mode != "dry":
+            # What is expected to fail is the test, not its recording.
+            del report.wasxfail
+            report.outcome, report.longrepr = "failed", text
+        elif misses and report.failed and not self._shown and text not in str(report.longrepr):
+            report.sections.append(("model calls that no recording answers", text))
+        self._shown = self._shown or bool(misses and report.failed)
 
     def failed_subtest(self) -> None:
         self._phases["subtest"] = False
@@ -104,16 +113,28 @@ class TestScope:
         return self.session.intercept(self.opened)
 
 
-def _marker_options(item: pytest.Item, marker: pytest.Mark) -> dict[str, Any]:
-    """The arguments of `llm_cassette`; raises UsageError for those that it does not have."""
-    known = ("name", "mode", "http", "repeat", "expect_miss")
-    options: dict[str, Any] = {**dict(zip(known[:1], marker.args, strict=False)), **marker.kwargs}
-    unknown = [name for name in options if name not in known]
-    if unknown or len(marker.args) > 1:
-        raise pytest.UsageError(f"{item.nodeid}: llm_cassette takes {', '.join(known)}, not {', '.join(unknown)}")
-    if options.get("repeat") not in (None, "last"):
-        raise pytest.UsageError(f"{item.nodeid}: llm_cassette(repeat=...) is 'last' or left out")
-    return options
+_OPTIONS = ("name", "mode", "http", "repeat", "expect_miss")
+
+
+def _marker_options(item: pytest.Item, session: Session) -> tuple[dict[str, Any], str | None]:
+    """The arguments of `llm_cassette`, and what is wrong with them; then there are none."""
+    marker = item.get_closest_marker("llm_cassette")
+    if marker is None:
+        return {}, None
+    options: dict[str, Any] = {**dict(zip(_OPTIONS[:1], marker.args, strict=False)), **marker.kwargs}
+    unknown = [*(name for name in options if name not in _OPTIONS), *map(repr, marker.args[1:])]
+    try:
+        if unknown:
+            raise ValueError(f"it takes {', '.join(_OPTIONS)}, not {', '.join(unknown)}")
+        if options.get("repeat") not in (None, "last"):
+            raise ValueError("repeat is 'last' or left out")
+        if options.get("name") is not None:
+            session.named_path(options["name"])
+        if options.get("mode") is not None:
+            session.open(session.folder, mode=options["mode"])
+    except (TypeError, ValueError, AttributeError) as error:
+        return {}, f"{item.nodeid}: the marker llm_cassette cannot be used: {error}"
+    return options, None
 
 
 def _is_given(item: pytest.Item) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from llm_strategy.cassette.miss import shown
 from llm_strategy.cassette.scope import CassetteScope
 from llm_strategy.cassette.store import open_file
 
@@ -19,12 +20,15 @@ def commit(scope: CassetteScope, *, passed: bool) -> None:
     if scope.usage.written:
         scope.file.arrange(scope.usage.ordered())
     if scope.file.torn:
-        scope.account.notes.append(f"{scope.file.path}: the last document is torn and was passed over")
+        scope.account.notes.append(f"{shown(scope.file.path)}: the last document is torn and was passed over")
     new = scope.recording_path
     if scope.rules.mode != "all" or not new.exists():
         return
     if not passed:
-        scope.account.notes.append(f"{new}: kept beside the old recording, because the test did not pass")
+        scope.account.notes.append(
+            f"{shown(new)}: kept beside the old recording, because the test did not pass; "
+            f"to use it all the same, move it to {scope.path.name}"
+        )
     elif scope.rules.shared:
         open_file(scope.path).adopt(scope.file, None)
         scope.account.refresh(scope.path, {key for key, _ in scope.usage.ordered()})
@@ -43,6 +47,9 @@ def count_stale(scope: CassetteScope) -> int:
 
 
 def prune(scope: CassetteScope) -> None:
-    """Remove what is stale."""
-    dropped = open_file(scope.path).arrange(scope.usage.ordered(), drop=lambda entry: True)
+    """Remove what is stale, and a file in which nothing is left."""
+    file = open_file(scope.path)
+    dropped = file.arrange(scope.usage.ordered(), drop=lambda entry: True)
+    if not file.entries:
+        scope.path.unlink(missing_ok=True)
     scope.account.count(pruned=dropped, stale=-dropped)

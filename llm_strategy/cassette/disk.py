@@ -48,7 +48,9 @@ def append_bytes(path: Path, size: int, text: bytes) -> None:
         if os.fstat(handle).st_size > size:
             os.ftruncate(handle, size)
         try:
-            os.lseek(handle, size, os.SEEK_SET)
+            os.lseek(handle, max(size - 1, 0), os.SEEK_SET)
+            if size and os.read(handle, 1) != b"\n":
+                text = b"\n" + text
             _write(handle, text)
             os.fsync(handle)
         except BaseException as error:

@@ -10,7 +10,7 @@ from llm_strategy.canonical import digest
 from llm_strategy.cassette.emitter import emit
 from llm_strategy.errors import CassetteError, SecretFound
 from llm_strategy.log import Call
-from llm_strategy.redaction import each_text, find_known, scrub
+from llm_strategy.redaction import each_text, find_known, scrub, scrub_reply
 from llm_strategy.values import JSON, Request, Response
 from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse
 
@@ -24,7 +24,7 @@ def call_document(call: Call) -> bytes:
     Raises SecretFound where a known credential would still stand in it.
     """
     http = call.request.http if isinstance(call.request, HTTPRequest) else None
-    response = each_text(call.response.to_json(), scrub)
+    response = each_text(call.response.to_json(), scrub_reply)
     request = each_text(call.request.stored if http is None else http, scrub)
     document: dict[str, JSON] = {"key": call.key}
     if call.function is not None:
@@ -92,6 +92,7 @@ def check_header(header: Any, path: object) -> dict[str, JSON]:
 
 def check_response(key: str, response: Any, sealed: object, place: object) -> Response:
     """The response of a document, if its digest agrees; raises CassetteError, with `place` as a text in it."""
+    __tracebackhide__ = True
     try:
         if response_digest(key, response) != sealed:
             raise CassetteError(

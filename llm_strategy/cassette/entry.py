@@ -12,8 +12,8 @@ from llm_strategy.errors import CassetteError
 from llm_strategy.log import Call
 from llm_strategy.values import JSON, Request, Response
 
-DOCUMENT_END = re.compile(rb'\ndigest: "([0-9a-f]{64})"\n\Z')
-"""The last line of a document; without it the document is torn."""
+DOCUMENT_END = re.compile(rb'\ndigest: "([0-9a-f]{64})"\n?\Z')
+"""The last line of a document; without it the document is torn. An editor may have dropped the file's last line end."""
 _MODEL = re.compile(rb'\nrequest:\n  model: "((?:[^"\\\n]|\\.)*)"\n')
 
 
@@ -52,7 +52,8 @@ class Entry:
 
     @property
     def raw(self) -> bytes:
-        return self._source[self.start : self.end]
+        raw = self._source[self.start : self.end]
+        return raw if raw.endswith(b"\n") else raw + b"\n"
 
     @property
     def place(self) -> str:

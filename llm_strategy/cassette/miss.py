@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llm_strategy.caller import caller
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.modes import ENVIRONMENT
 from llm_strategy.cassette.store import open_file
@@ -22,9 +23,12 @@ def explain(scope: CassetteScope, ask: Ask, occurrence: int) -> CassetteMiss:
     """The error for a request that a scope has no recording of."""
     name = ask.site.function or "a model"
     where = f" ({shown(ask.site.file)}:{ask.site.line})" if ask.site.file else ""
-    head = f"no recording answers this call of {name}{where}"
+    head = [f"no recording answers this call of {name}{where}"]
+    file, line = caller()
+    if ask.site.function is not None and file is not None:
+        head.append(f"made at {shown(file)}:{line}")
     causes, body = _reason(scope, ask, occurrence)
-    text = "\n".join([head, "", *body, "", *_mend(scope, ask, occurrence)])
+    text = "\n".join([*head, "", *body, "", *_mend(scope, ask, occurrence)])
     return CassetteMiss(text, request=ask.request, function=ask.site.function, causes=causes)
 
 
@@ -46,7 +50,7 @@ def _reason(scope: CassetteScope, ask: Ask, occurrence: int) -> tuple[tuple[str,
         return ("recorded in another cassette",), [f"{path} lacks it; it is recorded by {_recorder(elsewhere)}."]
     entries = scope.file.entries
     if not entries:
-        what = "is empty" if scope.path.exists() else "does not exist yet"
+        what = "is empty" if scope.path.exists() else "does not exist"
         return ("nothing recorded yet",), [f"nothing is recorded here yet: {path} {what}."]
     return _nearest(scope, ask, entries)
 

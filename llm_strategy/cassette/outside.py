@@ -22,6 +22,7 @@ class OutsideScope(Scope):
         self._misses = misses
 
     def enter(self, ask: Ask) -> Turn:
+        __tracebackhide__ = True
         if self._mode == "live" or (ask.source is not None and not ask.source.recorded):
             return super().enter(ask)
         miss = CassetteMiss(

@@ -123,6 +123,7 @@ class CassetteScope(Scope):
     # The path of a call
 
     def enter(self, ask: Ask) -> Turn:
+        __tracebackhide__ = True
         if ask.source is not None and not ask.source.recorded:
             return self._begin(ask, None)
         if self.rules.mode == "live":
@@ -159,6 +160,7 @@ class CassetteScope(Scope):
 
     def _may_record(self, ask: Ask, occurrence: int) -> None:
         """Refuse what this scope must not ask: in replay, without a model, with a credential in it."""
+        __tracebackhide__ = True
         if self.rules.mode in ("replay", "dry") or self.rules.refusal is not None:
             self.miss(ask, occurrence)
         for subject, text, _ in ask.site.blocks:
@@ -172,6 +174,7 @@ class CassetteScope(Scope):
 
     def miss(self, ask: Ask, occurrence: int) -> None:
         """Raise CassetteMiss, and keep it: whatever the code under test catches, the test must fail."""
+        __tracebackhide__ = True
         error = explain(self, ask, occurrence)
         with self._lock:
             known = any(miss.request == error.request and miss.function == error.function for miss in self.misses)
@@ -179,6 +182,9 @@ class CassetteScope(Scope):
                 self.misses.append(error)
                 self.account.count(missed=1)
                 self.account.caused(error.causes, self.rules.owner or str(self.path))
+                if self.rules.mode == "dry":
+                    asked = f"{ask.site.function or 'a model'} would ask {ask.request.model}"
+                    self.account.notes.append(f"{self.rules.owner or self.path}: {asked}")
         raise error
 
     def elsewhere(self, key: str, occurrence: int) -> Entry | None:

@@ -51,14 +51,17 @@ def accept(path: Path) -> int:
 
 
 def _signed(entry: Entry) -> bytes | None:
-    """The document with right digests, or None where it has them."""
+    """The document with the right digest of its reply, or None where it has it.
+
+    Raises CassetteError for an edited request: it would show a prompt that nobody has sent.
+    """
     parsed = dict(entry.parsed)
-    right = {
-        "request_digest": digest(parsed.get("request")),
-        "digest": document.response_digest(entry.key, parsed.get("response")),
-    }
-    if right.items() <= parsed.items():
+    if digest(parsed.get("request")) != parsed.get("request_digest"):
+        raise CassetteError(
+            f"{entry.place}: the recorded request was edited; only replies can be accepted, since the key stands for "
+            "the request that was sent. Restore it, or record again: pytest --llm-record=all"
+        )
+    right = document.response_digest(entry.key, parsed.get("response"))
+    if parsed.pop("digest", None) == right:
         return None
-    for name in right:
-        parsed.pop(name, None)
-    return emit({**parsed, **right}).encode("utf-8")
+    return emit({**parsed, "digest": right}).encode("utf-8")

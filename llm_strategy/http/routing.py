@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
-from sysconfig import get_paths
 from typing import Any, NamedTuple
 
+from llm_strategy.caller import caller
 from llm_strategy.cassette.scope import CassetteScope
 from llm_strategy.context import Ask, CallSite, Scope, current, is_asking
 from llm_strategy.http.exchange import Exchange, HTTPCalls
@@ -30,7 +27,7 @@ class Sent(NamedTuple):
     def begin(self, body: bytes) -> Exchange:
         """Raises CassetteMiss where the scope must not ask and has no recording."""
         request = http_request(self.method, self.address, self.query, self.headers, body)
-        return self.calls.begin(Ask(request, _CLIENT, _caller()), self.headers, self.listening)
+        return self.calls.begin(Ask(request, _CLIENT, CallSite(None, *caller())), self.headers, self.listening)
 
 
 class Routes:
@@ -77,21 +74,3 @@ def _ask_nobody() -> Any:
 
 _CLIENT = ModelSource(_ask_nobody, name="http", settings={}, recorded=True)
 """Stands where a model would."""
-
-
-def _caller() -> CallSite:
-    """The line of the program that is being tested, below its libraries."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and _is_library(frame.f_code.co_filename):
-        frame = frame.f_back
-    return CallSite(None, frame.f_code.co_filename, frame.f_lineno)
-
-
-@cache
-def _is_library(file: str) -> bool:
-    if file.startswith("<"):
-        return True
-    path = Path(file)
-    own = Path(__file__).parents[1]
-    folders = [own, *(Path(get_paths()[name]) for name in ("stdlib", "platstdlib"))]
-    return bool({"site-packages", "dist-packages"} & set(path.parts)) or any(map(path.is_relative_to, folders))

@@ -94,6 +94,7 @@ class ModelSource:
 
     def generate(self, request: Request) -> Response:
         """Ask the model. Its errors arrive as ModelError, with the original as `__cause__`."""
+        __tracebackhide__ = True
         model = self.model
         try:
             if hasattr(model, "generate"):
@@ -105,6 +106,7 @@ class ModelSource:
             raise self._failed(error) from error
 
     async def agenerate(self, request: Request) -> Response:
+        __tracebackhide__ = True
         model = self.model
         try:
             if hasattr(model, "agenerate"):

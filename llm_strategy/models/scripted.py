@@ -25,6 +25,8 @@ class ScriptedModel:
         name: str = "scripted",
         recorded: bool = False,
     ) -> None:
+        if isinstance(replies, str):
+            raise TypeError(f"ScriptedModel takes a list of replies, or a function, not one text: [{replies!r}]")
         self.name = name
         self.recorded = recorded
         self.settings = FrozenJSON()
@@ -43,6 +45,8 @@ class ScriptedModel:
                     f"number {position}: {request.messages[-1].content.splitlines()[0]!r}"
                 )
         reply = self._replies[position - 1] if self._answer is None else self._answer(request)
+        if not isinstance(reply, str | Response):
+            raise TypeError(f"a reply is the text that a model would send, or a Response, not {reply!r}")
         return reply if isinstance(reply, Response) else Response(reply, model=self.name)
 
     async def agenerate(self, request: Request) -> Response:

@@ -49,7 +49,7 @@ def test_ls_lists_cassettes(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     """All below `cassettes` unless told otherwise: how many calls, and what answered them."""
     assert main(["ls"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "cassettes/b.yaml: 1 calls, answered by test:counter",
+        "cassettes/b.yaml: 1 call, answered by test:counter",
         "cassettes/shop/a.yaml: 2 calls, answered by test:counter",
     ]
     assert main(["ls", "cassettes/shop", "cassettes/b.yaml"]) == 0
@@ -64,7 +64,7 @@ def test_show_prints_the_calls(folder: Path, capsys: pytest.CaptureFixture[str])
     assert main(["show", "cassettes/shop/a.yaml"]) == 0
     printed = capsys.readouterr().out
 
-    assert printed.count("=== count (test:counter)") == 2
+    assert printed.count("=== cassettes/shop/a.yaml: count (test:counter)") == 2
     assert "--- user\ndef count(number: int) -> int\n\nCount.\n" in printed
     assert f"--- reply\n{reply(1)}\n" in printed
 
@@ -112,10 +112,10 @@ def test_verify_says_what_is_good(folder: Path, capsys: pytest.CaptureFixture[st
     ],
     ids=["reply", "request"],
 )
-def test_verify_finds_what_was_edited_and_accepts_it_when_told_to(
+def test_verify_finds_what_was_edited_and_accepts_replies_when_told_to(
     old: str, new: str, problem: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Code 5, with file and line; then `--accept` signs it anew, and it is good."""
+    """Code 5, with file and line; then `--accept` signs a reply anew, but no request: nobody has sent that."""
     path = folder / "shop" / "a.yaml"
     edit(path, old, new)
     untouched = (folder / "b.yaml").read_bytes()
@@ -126,9 +126,14 @@ def test_verify_finds_what_was_edited_and_accepts_it_when_told_to(
     assert problem in captured.err
     assert "cassettes/b.yaml: good" in captured.out
 
-    assert main(["verify", "--accept"]) == 0
-    assert capsys.readouterr().out == "cassettes/b.yaml: good\ncassettes/shop/a.yaml: 1 signed anew\n"
-    assert main(["verify"]) == 0
+    edited_request = "request" in problem
+    assert main(["verify", "--accept"]) == (5 if edited_request else 0)
+    captured = capsys.readouterr()
+    if edited_request:
+        assert "only replies can be accepted" in captured.err
+    else:
+        assert captured.out == "cassettes/b.yaml: good\ncassettes/shop/a.yaml: 1 signed anew\n"
+    assert main(["verify"]) == (5 if edited_request else 0)
     assert (folder / "b.yaml").read_bytes() == untouched
     assert new in path.read_text("utf-8")
 

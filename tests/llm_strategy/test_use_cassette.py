@@ -84,7 +84,7 @@ def test_a_call_that_was_not_recorded_is_a_miss(tmp_path: Path, counter: Counter
         with use_cassette(tmp_path / "x.yaml", mode), pytest.raises(CassetteMiss) as raised:
             count(1)
         assert "no recording answers this call of count" in str(raised.value)
-        assert "x.yaml does not exist yet" in str(raised.value)
+        assert "x.yaml does not exist" in str(raised.value)
     assert model.requests == []
     assert files(tmp_path) == []
 
@@ -675,3 +675,44 @@ def test_a_call_that_failed_is_not_in_the_log() -> None:
         ChatChain(ScriptedModel([])).query("Hello?")
 
     assert len(calls) == 0
+
+
+def test_a_plain_thread_of_the_only_open_block_belongs_to_it(tmp_path: Path) -> None:
+    """Outside pytest, a thread without a context replays from the block that is open: it never asks on its own."""
+    program = """
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from llm_strategy import CassetteMiss, ScriptedModel, llm_strategy, use_cassette
+
+asked = []
+
+def answer(request):
+    asked.append(request)
+    return '{"return_value": 1}'
+
+@llm_strategy(ScriptedModel(answer, name="counter:model", recorded=True))
+def number(text: str) -> int:
+    "Read a number."
+    raise NotImplementedError
+
+with use_cassette("x.yaml", mode="new"), ThreadPoolExecutor(2) as threads:
+    assert list(threads.map(number, ["one", "two"])) == [1, 1]
+with use_cassette("x.yaml"), ThreadPoolExecutor(2) as threads:
+    assert list(threads.map(number, ["one", "two"])) == [1, 1]
+assert len(asked) == 2
+refused = []
+
+def call():
+    try:
+        number("one")
+    except CassetteMiss as miss:
+        refused.append(str(miss))
+
+with use_cassette("x.yaml"), use_cassette("y.yaml"):
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
+assert "asyncio.to_thread" in refused[0]
+assert len(asked) == 2
+"""
+    assert output(program, cwd=tmp_path) == ""

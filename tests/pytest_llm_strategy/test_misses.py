@@ -222,12 +222,32 @@ def test_a_miss_in_an_asynchronous_fixture_is_a_setup_error(project: Project) ->
     """The tests that need the fixture report the miss; the others run."""
     project.write(
         shop=SHOP,
-        test_shop=ASYNC.split("async def test_before")[0]
+        test_shop=ASYNC.split("async def test_before", maxsplit=1)[0]
         + "async def test_needs(first):\n    pass\n\nasync def test_not(anyio_backend):\n    pass\n",
     )
     result = project.pytest()
     result.assert_outcomes(errors=1, passed=1)
     result.stdout.fnmatch_lines(["no recording answers this call of number (test_shop.py:*)"])
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_miss_is_no_expected_failure(project: Project, strict: bool) -> None:
+    """What xfail expects to fail is the test: a missing recording fails it."""
+    project.write(
+        shop=SHOP,
+        test_shop=f"import pytest\n{TEST.replace('def test', f'@pytest.mark.xfail(strict={strict})' + chr(10) + 'def test')}",
+    )
+    project.pytest().assert_outcomes(failed=1)
+
+
+def test_the_line_that_made_the_call(project: Project) -> None:
+    """A miss says where the test made the call; library frames are no part of any failure's traceback."""
+    project.write(shop=SHOP, test_shop=TEST + "\ndef test_type():\n    count(ITEM, 3)\n")
+    result = project.pytest()
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["made at test_shop.py:5"])
+    result.stdout.fnmatch_lines(["E*TypeError: count() argument 'shop' must be str, not int*"])
+    assert "implementation.py" not in result.stdout.str()
 
 
 def test_a_miss_in_a_child_process_fails_the_test(project: Project) -> None:

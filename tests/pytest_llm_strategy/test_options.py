@@ -124,16 +124,28 @@ def test_find():
     project.pytest().assert_outcomes(passed=1)
 
 
-def test_wrong_marker_arguments_are_named(project: Project) -> None:
-    """A misspelt argument of the marker is an error, not silence."""
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ("repat='last'", "*it takes name, mode, http, repeat, expect_miss, not repat"),
+        ("'a', 'b'", "*it takes name, mode, http, repeat, expect_miss, not 'b'"),
+        ("repeat='first'", "*repeat is 'last' or left out"),
+        ("mode='once'", "*unknown record mode 'once'; the modes are replay, new, all, live, dry"),
+        ("'a/../../evil'", "*the cassette name 'a/../../evil' leaves the folder of the cassettes*"),
+        ("5", "*the name of a cassette is a text such as 'shop/search', not 5"),
+    ],
+)
+def test_wrong_marker_arguments_are_named(project: Project, arguments: str, problem: str) -> None:
+    """What the marker cannot mean is the error of its test, and the other tests run."""
     project.write(
-        test_shop="import pytest\n" + TEST.replace("def test", "@pytest.mark.llm_cassette(repat='last')\ndef test")
+        test_shop="import pytest\n"
+        + TEST.replace("def test", f"@pytest.mark.llm_cassette({arguments})\ndef test")
+        + "\ndef test_other():\n    pass\n"
     )
-    result = project.pytest()
-    assert result.ret != 0
-    (result.stdout if "repat" in result.stdout.str() else result.stderr).fnmatch_lines(
-        ["*llm_cassette takes*not repat*"]
-    )
+    result = project.pytest("--llm-record")
+    result.assert_outcomes(errors=1, passed=1)
+    result.stdout.fnmatch_lines([f"*test_find: the marker llm_cassette cannot be used: {problem.removeprefix('*')}"])
+    assert project.asked == 0
 
 
 @pytest.mark.parametrize(

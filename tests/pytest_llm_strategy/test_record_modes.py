@@ -44,7 +44,7 @@ def test_replay_never_asks(project: Project) -> None:
     result.stdout.fnmatch_lines(
         [
             "no recording answers this call of Shop.find (shop.py:*)",
-            "*nothing is recorded here yet: cassettes/test_shop/test_find.yaml does not exist yet.",
+            "*nothing is recorded here yet: cassettes/test_shop/test_find.yaml does not exist.",
             "*To ask counter:model and keep the answer: pytest --llm-record test_shop.py::test_find",
         ]
     )
@@ -153,6 +153,7 @@ def test_dry_lists_and_spends_nothing(project: Project) -> None:
     result = project.pytest("--llm-record=dry", "-rs")
     result.assert_outcomes(passed=1, skipped=1)
     result.stdout.fnmatch_lines(["*would be asked*Shop.find*"])
+    result.stdout.fnmatch_lines(["*test_shop.py::test_more: Shop.find would ask counter:model"])
     assert project.asked == 1
 
 
@@ -207,3 +208,41 @@ def test_find(subtests):
     )
     project.pytest("--llm-record")
     assert 'query = "light"' in project.cassette(CASSETTE)
+
+
+def test_a_test_that_has_stopped_asking_loses_its_cassette(project: Project) -> None:
+    """Where nothing of a passed test's cassette is asked for any more, the file goes; plain pytest only says so."""
+    project.write(test_shop=TEST)
+    project.pytest("--llm-record")
+    project.write(test_shop="def test_find():\n    pass\n")
+    project.pytest().stdout.fnmatch_lines(["model calls: 1 stale"])
+    assert project.cassettes == [CASSETTE]
+    project.pytest("--llm-record")
+    assert project.cassettes == []
+
+
+def test_what_is_expected_to_miss_is_never_recorded(project: Project) -> None:
+    """`expect_miss=True` holds while recording too: the test goes on to see its miss."""
+    project.write(
+        test_shop="""
+import pytest
+from llm_strategy import CassetteMiss
+from shop import shop
+
+@pytest.mark.llm_cassette(expect_miss=True)
+def test_find():
+    with pytest.raises(CassetteMiss):
+        shop.find("light")
+"""
+    )
+    project.pytest("--llm-record").assert_outcomes(passed=1)
+    project.pytest().assert_outcomes(passed=1)
+    assert project.asked == 0
+
+
+def test_a_replayed_reply_that_does_not_fit_says_how_to_ask_again(project: Project) -> None:
+    """An answer that was recorded and cannot be used is no dead end."""
+    project.edit("shop.py", '\'{"return_value": ["answer %d"]}\' % len(log.readlines())', "'I am sorry'")
+    project.write(test_shop=TEST)
+    project.pytest("--llm-record").assert_outcomes(failed=1)
+    project.pytest("--llm-record").stdout.fnmatch_lines(["*to ask the model again: pytest --llm-record=all*"])

@@ -1,0 +1,29 @@
+"""The line of the program under test from which a call comes."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from pathlib import Path
+from sysconfig import get_paths
+from types import FrameType
+
+
+def caller() -> tuple[str, int] | tuple[None, None]:
+    """File and line of the innermost frame that belongs to no library; Nones in a thread that has none."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if not _is_library(frame.f_code.co_filename):
+            return frame.f_code.co_filename, frame.f_lineno
+        frame = frame.f_back
+    return None, None
+
+
+@cache
+def _is_library(file: str) -> bool:
+    if file.startswith("<"):
+        return True
+    path = Path(file)
+    own = Path(__file__).parent
+    folders = [own, *(Path(get_paths()[name]) for name in ("stdlib", "platstdlib"))]
+    return bool({"site-packages", "dist-packages"} & set(path.parts)) or any(map(path.is_relative_to, folders))
