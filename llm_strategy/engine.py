@@ -6,9 +6,9 @@ by two small drivers, one synchronous, one not.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from llm_strategy.canonical import FrozenJSON
@@ -40,11 +40,16 @@ class Options:
 
     def resolved(self) -> Options:
         """With the configured model in place of none, and the model's own settings below these."""
+        if self.source is not None:
+            return self._merged
         scope = current()
-        source = self.source or configured(scope.default_model if scope else None)
-        if source is None:
-            return self
-        return replace(self, source=source, settings=FrozenJSON({**source.settings, **self.settings}))
+        source = configured(scope.default_model if scope else None)
+        return self if source is None else replace(self, source=source)._merged
+
+    @cached_property
+    def _merged(self) -> Options:
+        assert self.source is not None
+        return replace(self, settings=FrozenJSON({**self.source.settings, **self.settings}))
 
 
 class Answer(NamedTuple):
@@ -163,12 +168,17 @@ async def _aanswer(ask: Ask) -> Turn:
 
 async def acquire(turn: Turn) -> None:
     """Take the right to ask, without holding up the event loop."""
+    # Here, as in the other places that need it: synchronous programs are spared its 20 ms.
+    import asyncio
+
     while not turn.acquire(blocking=False):  # noqa: ASYNC110  # the reason is below
         await asyncio.sleep(_POLL)  # another process may hold it, which no asyncio.Event tells
 
 
 async def in_thread(record: Any, response: Any) -> None:
     """Write in a worker thread, to the end even where the task is cancelled: the answer was paid for."""
+    import asyncio
+
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:

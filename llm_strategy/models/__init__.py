@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import os
 import threading
@@ -111,6 +110,8 @@ class ModelSource:
         try:
             if hasattr(model, "agenerate"):
                 return self._checked(await model.agenerate(request))
+            import asyncio
+
             return self._checked(await asyncio.to_thread(model.generate, request))
         except LLMStrategyError:
             raise
@@ -132,6 +133,8 @@ def _run(agenerate: Callable[[Request], Any], request: Request) -> Response:
     async def ask() -> Response:
         response: Response = await agenerate(request)
         return response
+
+    import asyncio
 
     try:
         asyncio.get_running_loop()
