@@ -312,3 +312,20 @@ def test_find(llm_cassette):
 """
     )
     project.pytest("--llm-record").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(("options", "asked"), [((), 1), (("--llm-record=replay",), 0)], ids=["plain", "forced"])
+def test_a_block_with_a_mode_of_its_own(project: Project, options: tuple[str, ...], asked: int) -> None:
+    """A block that says mode="new" records under plain pytest too; `--llm-record=replay` forces replay everywhere."""
+    project.write(
+        test_shop="""
+from llm_strategy import use_cassette
+from shop import shop
+
+def test_block():
+    with use_cassette("block.yaml", mode="new"):
+        shop.find("light")
+"""
+    )
+    project.pytest(*options).assert_outcomes(passed=asked, failed=1 - asked)
+    assert project.asked == asked
