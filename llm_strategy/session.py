@@ -196,7 +196,12 @@ class Session:
 
     # The end
 
-    def finish(self) -> Account:
+    @property
+    def idle(self) -> bool:
+        """Whether nothing was asked, replayed or missed: then there is no account to give."""
+        return "account" not in self.__dict__
+
+    def finish(self) -> None:
         """Remove the stale recordings of tests that passed, where this session records; end the session."""
         if self in slot.sessions:
             slot.sessions.remove(self)
@@ -206,7 +211,6 @@ class Session:
                     from llm_strategy.cassette.commit import prune
 
                     prune(scope)
-        return self.account
 
 
 class _Outside:

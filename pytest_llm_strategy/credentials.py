@@ -6,11 +6,10 @@ import re
 
 import pytest
 
-_MISSING = re.compile(
+_MISSING = (
     r"Missing credentials|api_key client option must be set"
     r"|[A-Z]+_API_KEY[^\n]*(?:not set|environment variable|missing)"
-    r"|Did not find \w+_api_key|No API key|Could not resolve authentication",
-    re.IGNORECASE,
+    r"|Did not find \w+_api_key|No API key|Could not resolve authentication"
 )
 _CURE = """
 llm-strategy: a provider's client is built while the module is imported, and its SDK wants a key for that even
@@ -20,6 +19,6 @@ makes the client when it is needed: llm_strategy(lambda: ChatOpenAI(model="NAME"
 
 def explain(report: pytest.CollectReport) -> None:
     """Add the cure to the error of a module that could not be collected for want of a key."""
-    if report.failed and _MISSING.search(str(report.longrepr)):
+    if report.failed and re.search(_MISSING, str(report.longrepr), re.IGNORECASE):
         report.sections.append(("llm-strategy", _CURE.strip()))
         report.longrepr = f"{report.longrepr}\n{_CURE}"

@@ -193,10 +193,11 @@ def prompt_snapshot(request: pytest.FixtureRequest) -> Any:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """After pytest's own part, which tears down the fixtures of an interrupted session."""
-    account = session.config.stash[SESSION].finish()
+    calls = session.config.stash[SESSION]
+    calls.finish()
     output = getattr(session.config, "workeroutput", None)
-    if output is not None:
-        output["llm_strategy"] = account.to_json()
+    if output is not None and not calls.idle:
+        output["llm_strategy"] = calls.account.to_json()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -208,4 +209,5 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    summary.write(terminalreporter, config.stash[SESSION])
+    if not config.stash[SESSION].idle:
+        summary.write(terminalreporter, config.stash[SESSION])

@@ -400,7 +400,8 @@ def run(mode, numbers, parent=(), passed=True):
         results = list(pool.map(attempt, numbers))
     session.leave(opened)
     session.close(opened, passed=passed)
-    account = session.finish()
+    session.finish()
+    account = session.account
     return session, account, before, results
 
 def recorded():
