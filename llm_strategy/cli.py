@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from llm_strategy import __version__
+from llm_strategy.cassette.reader import is_own_format
 from llm_strategy.cassette.recordings import Cassette
 from llm_strategy.cassette.verification import accept, problems
 from llm_strategy.errors import CassetteError
@@ -102,7 +103,8 @@ def verify(arguments: argparse.Namespace) -> int:
             print(problem, file=sys.stderr)
         code = max(code, CORRUPT if found else GOOD)
         if not found:
-            print(f"{path}: good")
+            own = is_own_format(path.read_bytes())
+            print(f"{path}: good" if own else f"{path}: good, though another tool has changed its format or line ends")
     return code
 
 

@@ -55,13 +55,11 @@ class Turn:
     Who asks holds the turn meanwhile: `acquire`, look at `call` again, `record`, `release`.
     """
 
-    def __init__(self, logs: Sequence[Place], ask: Ask, occurrence: int, call: Call | None = None):
+    def __init__(self, logs: Sequence[Place], ask: Ask, occurrence: int) -> None:
         self.ask = ask
         self.occurrence = occurrence
         self.call: Call | None = None
         self._logs = list(logs)
-        if call is not None:
-            self.finish(call)
 
     def acquire(self, blocking: bool = True) -> bool:  # noqa: ARG002  # what asks nobody waits for nobody
         """Take the right to ask. False where another holds it and `blocking` is not set."""
@@ -120,7 +118,7 @@ class Scope:
 
     def enter(self, ask: Ask) -> Turn:
         """Begin a call. Raises CassetteMiss where this scope must not ask and has no recording."""
-        return self._begin(ask, None)
+        return self._begin(ask)
 
     def _places(self) -> list[Place]:
         places = [(self.calls, self.calls.begin())]
@@ -131,8 +129,8 @@ class Scope:
             scope = scope.parent
         return places
 
-    def _begin(self, ask: Ask, call: Call | None) -> Turn:
-        return Turn(self._places(), ask, self.calls.next_occurrence(ask.request.key), call)
+    def _begin(self, ask: Ask) -> Turn:
+        return Turn(self._places(), ask, self.calls.next_occurrence(ask.request.key))
 
     def close(self) -> None:
         self.closed = True

@@ -125,7 +125,7 @@ class CassetteScope(Scope):
     def enter(self, ask: Ask) -> Turn:
         __tracebackhide__ = True
         if ask.source is not None and not ask.source.recorded:
-            return self._begin(ask, None)
+            return self._begin(ask)
         if self.rules.mode == "live":
             return LiveTurn(self.account, self._places(), ask, self.calls.next_occurrence(ask.request.key))
         ask = self._with_model(ask)

@@ -138,6 +138,14 @@ def test_verify_finds_what_was_edited_and_accepts_replies_when_told_to(
     assert new in path.read_text("utf-8")
 
 
+def test_verify_notices_what_another_tool_has_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A checkout with other line ends is good, and said to be changed."""
+    path = folder / "b.yaml"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert main(["verify", "cassettes/b.yaml"]) == 0
+    assert "good, though another tool has changed" in capsys.readouterr().out
+
+
 def test_accepting_changes_digests_and_nothing_else(folder: Path) -> None:
     """A diff shows the edit and its digest."""
     path = folder / "shop" / "a.yaml"
