@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import dis
 import inspect
-import textwrap
+import sys
 import typing
-from ast import Constant, Expr, parse
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from types import EllipsisType, FunctionType
+from types import FunctionType
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from llm_strategy.body import is_unimplemented
 from llm_strategy.errors import PromptError
 
 T = TypeVar("T")
@@ -86,7 +85,7 @@ class Signature:
                 "let the body be a docstring and `raise NotImplementedError`"
             )
         if not self.docstring.strip():
-            raise PromptError(f"{self._place()} has no docstring: say in one what it returns; it is the prompt's heart")
+            raise PromptError(f"{self._place()} has no docstring: {_cure_for_no_docstring()}")
         annotations = self.function.__annotations__
         if "return" not in annotations:
             raise PromptError(f"{self._place()} has no return annotation: add one, such as `-> str`")
@@ -139,6 +138,12 @@ class Signature:
         return bound.arguments
 
 
+def _cure_for_no_docstring() -> str:
+    if sys.flags.optimize >= 2:
+        return "Python runs with -OO or PYTHONOPTIMIZE=2, which strips them, and they are the prompt's heart: use -O"
+    return "say in one what it returns; it is the prompt's heart"
+
+
 def _with_plain_default(parameter: inspect.Parameter) -> inspect.Parameter:
     """A default written as `Field(1, description=...)` stands for 1."""
     if not isinstance(parameter.default, FieldInfo):
@@ -159,55 +164,3 @@ def description_in(metadata: Iterable[Any]) -> str | None:
 def display_name(thing: type | Callable[..., Any]) -> str:
     """The qualified name without module and enclosing functions, so that moving code changes no prompt."""
     return thing.__qualname__.rpartition("<locals>.")[2]
-
-
-# What the interpreter adds around a body: no statement of the user's.
-_FRAME = {"RESUME", "NOP", "CACHE", "PUSH_NULL", "PRECALL", "COPY_FREE_VARS", "MAKE_CELL", "EXTENDED_ARG"}
-# After these another statement has been, or a choice is made: more than one `raise`.
-_MORE = ("STORE_", "DELETE_", "POP_", "JUMP", "FOR_", "YIELD", "SEND", "GET_AWAITABLE", "IMPORT", "SETUP", "BEFORE_")
-
-
-def is_unimplemented(function: FunctionType) -> bool:
-    """Whether the body is missing: abstract, `raise NotImplementedError`, `...`, or only a docstring.
-
-    `pass` is a body. Decided from the compiled code, which needs no source.
-    """
-    if getattr(function, "__isabstractmethod__", False):
-        return True
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        return False
-    code = function.__code__
-    body = [step for step in dis.get_instructions(code) if step.opname not in _FRAME]
-    if body and body[0].opname == "RETURN_GENERATOR":
-        # A coroutine: the frame is made and its first value dropped before the body begins.
-        body = body[2:]
-    if any(step.opname == "PUSH_EXC_INFO" for step in body):
-        # Something is caught, `try: raise NotImplementedError` perhaps.
-        return False
-    if body and body[0].opname == "LOAD_GLOBAL" and body[0].argval == "NotImplementedError":
-        raised = next((at for at, step in enumerate(body) if step.opname == "RAISE_VARARGS"), None)
-        return raised is not None and not any(more in step.opname for step in body[:raised] for more in _MORE)
-    opcodes = [(step.opname, step.argval) for step in body[:2]]
-    if opcodes != [("LOAD_CONST", None), ("RETURN_VALUE", None)] and opcodes[:1] != [("RETURN_CONST", None)]:
-        return False
-    return _is_ellipsis(function, body[0])
-
-
-def _is_ellipsis(function: FunctionType, step: dis.Instruction) -> bool:
-    """Whether a body that returns None says `...` or nothing; `pass` and `return` compile to the same code.
-
-    The code remembers from which columns it came. Where the body stands on one line with `def`, or
-    is only a docstring, it does not on every Python, and the source is asked.
-    """
-    at = step.positions
-    if at is not None and at.col_offset is not None and at.end_col_offset:
-        return at.end_col_offset - at.col_offset == len("...")
-    try:
-        definition = parse(textwrap.dedent(inspect.getsource(function))).body[0]
-        last = definition.body[-1]  # type: ignore[attr-defined]  # a definition has a body; what has none raises
-    except (OSError, SyntaxError, AttributeError, IndexError):
-        # Neither tells. Whoever promises a value does not mean `pass`.
-        return function.__doc__ is not None or function.__annotations__.get("return") not in (None, "None")
-    return (
-        isinstance(last, Expr) and isinstance(last.value, Constant) and isinstance(last.value.value, EllipsisType | str)
-    )

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from types import FunctionType, new_class
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
+from llm_strategy.body import is_unimplemented
 from llm_strategy.engine import Options
 from llm_strategy.errors import PromptError
 from llm_strategy.implementation import StrategyFunction, implement
 from llm_strategy.models import opening, resolve
 from llm_strategy.models.settings import normalized
-from llm_strategy.signature import Binding, is_unimplemented
+from llm_strategy.signature import Binding
 from llm_strategy.values import JSON, Request
 
 P = ParamSpec("P")
@@ -58,7 +59,7 @@ def llm_strategy(
     """
     if retries < 0:
         raise ValueError(f"retries must be 0 or more, not {retries}")
-    if isinstance(model, FunctionType) and name is None and is_unimplemented(model) and model.__doc__:
+    if isinstance(model, FunctionType) and name is None and is_unimplemented(model):
         return _decorate(model, Options())  # type: ignore[no-any-return]  # written as @llm_strategy, without a call
     source = None if model is None else resolve(model, name)
     options = Options(source, normalized(settings), retries, strict_replies, opening(model))

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,11 +18,16 @@ VERSIONS = ("3.11", "3.12", "3.13")
 
 
 def run(
-    program: str, *arguments: str, cwd: Path | None = None, python: str = sys.executable, **environment: str
+    program: str,
+    *arguments: str,
+    cwd: Path | None = None,
+    python: str = sys.executable,
+    options: Sequence[str] = (),
+    **environment: str,
 ) -> subprocess.CompletedProcess[str]:
     """The finished process of a program that is given as text. `environment` is set on top of a plain one."""
     return subprocess.run(
-        [python, "-c", textwrap.dedent(program), *arguments],
+        [python, *options, "-c", textwrap.dedent(program), *arguments],
         cwd=cwd,
         env={**plain_environment(), **environment},
         capture_output=True,
@@ -33,10 +38,15 @@ def run(
 
 
 def output(
-    program: str, *arguments: str, cwd: Path | None = None, python: str = sys.executable, **environment: str
+    program: str,
+    *arguments: str,
+    cwd: Path | None = None,
+    python: str = sys.executable,
+    options: Sequence[str] = (),
+    **environment: str,
 ) -> str:
     """What a program prints, without the last line end; fails where the program does."""
-    done = run(program, *arguments, cwd=cwd, python=python, **environment)
+    done = run(program, *arguments, cwd=cwd, python=python, options=options, **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.removesuffix("\n")
 

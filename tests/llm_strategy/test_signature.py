@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
+import re
 import sys
 import textwrap
 from collections.abc import Callable
@@ -16,7 +17,8 @@ import pytest
 from pydantic import Field
 
 from llm_strategy import PromptError, ScriptedModel, Volatile, llm_explicit_function, llm_function, llm_strategy
-from llm_strategy.signature import Signature, is_unimplemented
+from llm_strategy.body import is_unimplemented
+from llm_strategy.signature import Signature
 from tests.llm_strategy.answers import scripted
 from tests.llm_strategy.programs import interpreters, output
 
@@ -40,6 +42,14 @@ MISSING = [
     'async def f() -> int:\n    """Doc."""',
     "async def f() -> int: ...",
     '@staticmethod\ndef f() -> int:\n    """Doc."""\nf = f.__func__',
+    'def f(x) -> int:\n    """Doc."""\n    raise NotImplementedError("a" if x else "b")',
+    'def f(x) -> int:\n    """Doc."""\n    raise NotImplementedError([y for z in x for y in z if y]) from x',
+    'def f(x) -> int:\n    """Doc."""\n    raise NotImplementedError(x or 1, *x, y={a: b for a, b in x}, **x)',
+    'def f(x) -> int:\n    """Doc."""\n    pass\n    raise NotImplementedError(1 < x < 3)',
+    'def f() -> int:\n    """Doc."""\n    raise NotImplementedError\n    return 5',
+    'def f() -> int:\n    """Doc."""\n    ...\n    ...',
+    'async def f(x) -> int:\n    """Doc."""\n    raise NotImplementedError(f"{x!r:>{x}} {x.y}", await x)',
+    'def outer(z):\n    def f(x) -> int:\n        """Doc."""\n        raise NotImplementedError(z, lambda: x)\n    return f\nf = outer(1)',
 ]
 PRESENT = [
     "def f(): pass",
@@ -62,6 +72,19 @@ PRESENT = [
     'async def f():\n    """Doc."""\n    pass',
     'async def f():\n    """Doc."""\n    return 1',
     'async def f():\n    """Doc."""\n    yield 1',
+    'def f(x):\n    """Doc."""\n    x()\n    raise NotImplementedError',
+    'def f():\n    """Doc."""\n    error = NotImplementedError()\n    raise error',
+    'def f(x):\n    error = NotImplementedError("a" if x else "b")\n    x(error)\n    raise ValueError',
+    "def f(x):\n    with x:\n        raise NotImplementedError",
+    "def f(x):\n    try:\n        raise NotImplementedError\n    finally:\n        x()",
+    "def f(x):\n    for y in x:\n        raise NotImplementedError",
+    'def f(x):\n    return NotImplementedError("a" if x else "b")',
+    "def f(x):\n    raise x.NotImplementedError",
+    "def f(x):\n    raise NotImplementedError or x",
+    "def f():\n    NotImplementedError()",
+    "async def f(x):\n    async with x:\n        raise NotImplementedError",
+    "async def f(x):\n    try:\n        raise NotImplementedError\n    except x:\n        pass",
+    "f = lambda: None",
 ]
 BODIES = [*((source, True) for source in MISSING), *((source, False) for source in PRESENT)]
 
@@ -93,7 +116,7 @@ def test_whether_a_body_is_missing_needs_no_source(version: str) -> None:
         pytest.skip(f"no Python {version} with pydantic, PyYAML and filelock on the PATH or in .venv*")
     program = """
         import json, sys
-        from llm_strategy.signature import is_unimplemented
+        from llm_strategy.body import is_unimplemented
         judged = []
         for source in json.loads(sys.argv[1]):
             names = {}
@@ -104,6 +127,48 @@ def test_whether_a_body_is_missing_needs_no_source(version: str) -> None:
     judged = json.loads(output(program, json.dumps([source for source, _ in BODIES]), python=python))
 
     assert [(source, got) for (source, _), got in zip(BODIES, judged, strict=True)] == BODIES
+
+
+@pytest.mark.parametrize("options", [("-X", "no_debug_ranges"), ("-OO",)])
+def test_no_option_of_the_interpreter_hides_a_missing_body(options: tuple[str, ...]) -> None:
+    """Without column numbers `...` and `pass` compile alike; whoever promises no value may then mean either."""
+    program = """
+        import json, sys
+        from llm_strategy.body import is_unimplemented
+        for source, missing in json.loads(sys.argv[1]):
+            names = {}
+            exec(source, names)
+            if is_unimplemented(names["f"]) is not missing:
+                print(source)
+    """
+    told = [
+        (source, missing)
+        for source, missing in BODIES
+        if missing or not re.search(r"return None$|(pass|return)$", source)
+    ]
+
+    assert output(program, json.dumps(told), options=options) == ""
+
+
+def test_stripped_docstrings_are_told_from_missing_ones() -> None:
+    """With -OO there is no docstring, whatever was written; the error says which option took it."""
+    program = '''
+        from llm_strategy import llm_strategy
+        def best(query: str) -> str:
+            """Find the best."""
+            raise NotImplementedError
+        for decorate in (llm_strategy, llm_strategy("stub:")):
+            try:
+                decorate(best)
+            except NotImplementedError as error:
+                print(error)
+    '''
+    printed = output(program, options=("-OO",)).splitlines()
+
+    assert len(printed) == 2
+    assert all(
+        "best (<string>:3) has no docstring: Python runs with -OO or PYTHONOPTIMIZE=2" in line for line in printed
+    )
 
 
 def test_a_class_given_with_the_option_c_is_implemented() -> None:
