@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from llm_strategy.models.openai import OpenAIModel as OpenAIModel
     from llm_strategy.models.scripted import ScriptedModel as ScriptedModel
     from llm_strategy.models.stub import StubModel as StubModel
+    from llm_strategy.overrides import override as override
     from llm_strategy.session import Session as Session
     from llm_strategy.signature import Volatile as Volatile
     from llm_strategy.strategy import llm_strategy as llm_strategy
@@ -69,6 +70,7 @@ _HOMES = {
     "llm_explicit_function": "explicit_function",
     "llm_function": "function",
     "llm_strategy": "strategy",
+    "override": "overrides",
     "use_cassette": "block",
 }
 __all__ = [
@@ -97,6 +99,7 @@ __all__ = [
     "llm_explicit_function",
     "llm_function",
     "llm_strategy",
+    "override",
     "use_cassette",
 ]
 

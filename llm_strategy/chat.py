@@ -83,7 +83,7 @@ class ChatChain:
         source = None if self.model is None else resolve(self.model)
         options = Options.of(source, settings or {}).resolved()
         text = question if output is None else f"{question}\n\n{schema_block(output).text}"
-        messages = (*self.messages, Message("user", text))
+        messages = (*options.before, *self.messages, Message("user", text))
         name = options.source.name if options.source else None
         return options, Request(name, messages, output.schema if output else None, (), options.settings)
 

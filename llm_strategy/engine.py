@@ -16,6 +16,7 @@ from llm_strategy.context import Ask, CallSite, Scope, Turn, asking, current
 from llm_strategy.errors import ModelError, ReplyError
 from llm_strategy.models import ENVIRONMENT, ModelSource, configured
 from llm_strategy.models.settings import normalized
+from llm_strategy.overrides import NOT_GIVEN, Changes, current_changes
 from llm_strategy.reply import complaint, parse
 from llm_strategy.schema import Output
 from llm_strategy.values import JSON, Message, Request
@@ -26,25 +27,45 @@ _FINAL = ("refusal", "length", "content_filter")
 
 @dataclass(frozen=True)
 class Options:
-    """How to ask: the model (None: whichever is configured when called), its settings, the patience."""
+    """How to ask: the model (None: whichever is configured when called), its settings, the patience.
+
+    `changes` are those of `with_options`.
+    """
 
     source: ModelSource | None = None
     settings: FrozenJSON = field(default_factory=FrozenJSON)
     retries: int = 2
     strict_replies: bool = False
     before: tuple[Message, ...] = ()
+    changes: Changes | None = None
 
     @classmethod
     def of(cls, source: ModelSource | None, settings: Mapping[str, JSON]) -> Options:
         return cls(source, normalized(settings))
 
     def resolved(self) -> Options:
-        """With the configured model in place of none, and the model's own settings below these."""
-        if self.source is not None:
-            return self._merged
-        scope = current()
-        source = configured(scope.default_model if scope else None)
-        return self if source is None else replace(self, source=source)._merged
+        """With the configured model in place of none, the model's own settings below these, and all changes made."""
+        changes = current_changes(self.changes)
+        if changes is not None:
+            return self._changed(changes)
+        return self._merged if self.source is not None else self._with_model(None)
+
+    def _with_model(self, source: ModelSource | None) -> Options:
+        if source is None:
+            scope = current()
+            source = configured(scope.default_model if scope else None)
+        return replace(self, source=source) if source is None else replace(self, source=source)._merged
+
+    def _changed(self, changes: Changes) -> Options:
+        chosen = self._with_model(self.source if changes.source is NOT_GIVEN else changes.source)
+        return replace(
+            chosen,
+            settings=changes.put_into(chosen.settings),
+            retries=self.retries if changes.retries is None else changes.retries,
+            strict_replies=self.strict_replies if changes.strict_replies is None else changes.strict_replies,
+            before=changes.before or self.before,
+            changes=None,
+        )
 
     @cached_property
     def _merged(self) -> Options:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from types import FunctionType
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
@@ -12,10 +13,11 @@ from llm_strategy import engine
 from llm_strategy.context import CallSite
 from llm_strategy.engine import Options
 from llm_strategy.models import opening, resolve
+from llm_strategy.overrides import NOT_GIVEN, Changes
 from llm_strategy.prompt import Prompt, Rendered
 from llm_strategy.reply import parse
 from llm_strategy.signature import Binding, Signature
-from llm_strategy.values import Request, Response
+from llm_strategy.values import JSON, Request, Response
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
@@ -25,7 +27,8 @@ class StrategyFunction(Protocol[P, R]):
     """A function that a model implements.
 
     Both without any model: `request` renders what would be asked; `parse` turns a reply's text into a
-    value of the return type, as a call does, and raises ReplyError.
+    value of the return type, as a call does, and raises ReplyError. `with_options` gives the same function with
+    another model, other retries or settings; one that is None is not sent.
     """
 
     __name__: str
@@ -35,6 +38,15 @@ class StrategyFunction(Protocol[P, R]):
     @property
     def request(self) -> Callable[P, Request]: ...
     def parse(self, text: str, /) -> Any: ...
+    def with_options(
+        self,
+        *,
+        model: Any = NOT_GIVEN,
+        name: str | None = None,
+        retries: int = NOT_GIVEN,
+        strict_replies: bool = NOT_GIVEN,
+        **settings: JSON,
+    ) -> StrategyFunction[P, R]: ...
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
 
@@ -58,16 +70,25 @@ class _Prepared:
         return driver(steps, self.options, site)
 
 
-def implement(function: FunctionType, options: Options | None, *, binding: Binding | None = None) -> FunctionType:
+def implement(
+    function: FunctionType,
+    options: Options | None,
+    *,
+    binding: Binding | None = None,
+    prompt: Prompt | None = None,
+    changes: Changes | None = None,
+) -> FunctionType:
     """The function with a model for a body.
 
-    Without `options`, its first parameter takes the model at call time. Raises PromptError where the
-    function cannot be implemented.
+    Without `options`, its first parameter takes the model at call time. `changes` are those of `with_options`,
+    whose function shares its `prompt` with the first. Raises PromptError where the function cannot be implemented.
     """
     if hasattr(function, "__llm_prompt__"):
         # Decorated before: the nearest decorator's model implements it.
         function = cast(FunctionType, inspect.unwrap(function))
-    prompt = Prompt(Signature(function, binding=binding, hidden=0 if options else 1))
+    prompt = prompt or Prompt(Signature(function, binding=binding, hidden=0 if options else 1))
+    if options is not None and changes is not None:
+        options = replace(options, changes=changes)
 
     def prepare(args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Prepared:
         __tracebackhide__ = True
@@ -76,7 +97,7 @@ def implement(function: FunctionType, options: Options | None, *, binding: Bindi
             owner, *rest = args
             args = tuple(rest)
         elif chosen is None:
-            chosen, args, kwargs = _given(function, args, kwargs)
+            chosen, args, kwargs = _given(function, changes, args, kwargs)
         return _Prepared(prompt, cast(Options, chosen), owner, prompt.signature.bind(args, kwargs))
 
     implemented: Any
@@ -97,13 +118,36 @@ def implement(function: FunctionType, options: Options | None, *, binding: Bindi
     implemented.__dict__.pop("__isabstractmethod__", None)
     implemented.request = lambda *args, **kwargs: prepare(args, kwargs).rendered.request
     strict = options is not None and options.strict_replies
+    if changes is not None and changes.strict_replies is not None:
+        strict = changes.strict_replies
     implemented.parse = lambda text: parse(Response(text), prompt.output, strict=strict).value
+    implemented.with_options = functools.partial(_with_options, function, options, binding, prompt, changes)
     implemented.__llm_prompt__ = prompt
     return cast(FunctionType, implemented)
 
 
+def _with_options(
+    function: FunctionType,
+    options: Options | None,
+    binding: Binding | None,
+    prompt: Prompt,
+    before: Changes | None,
+    /,
+    *,
+    model: Any = NOT_GIVEN,
+    name: str | None = None,
+    retries: int = NOT_GIVEN,
+    strict_replies: bool = NOT_GIVEN,
+    **settings: JSON,
+) -> FunctionType:
+    """The same function with other options; raises TypeError or ValueError for wrong ones."""
+    changes = Changes.of(model, name, retries, strict_replies, settings)
+    changes = changes if before is None else before.followed_by(changes)
+    return implement(function, options, binding=binding, prompt=prompt, changes=changes)
+
+
 def _given(
-    function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]
+    function: FunctionType, changes: Changes | None, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Options, tuple[Any, ...], dict[str, Any]]:
     """The model, or conversation, that a call brings along, and the rest of its arguments."""
     first = next(iter(inspect.signature(function).parameters))
@@ -114,7 +158,8 @@ def _given(
         kwargs = {name: value for name, value in kwargs.items() if name != first}
     else:
         raise TypeError(f"{function.__qualname__}() takes the model as its first argument, {first!r}; it is missing")
-    return Options(None if model is None else resolve(model), before=opening(model)), tuple(rest), kwargs
+    source = None if model is None else resolve(model)
+    return Options(source, before=opening(model), changes=changes), tuple(rest), kwargs
 
 
 def plain_function(thing: Any) -> FunctionType:

@@ -6,8 +6,8 @@ import copy
 import functools
 import inspect
 from abc import update_abstractmethods
-from collections.abc import Callable, Iterator
-from types import FunctionType, new_class
+from collections.abc import Callable, Iterator, Mapping
+from types import FunctionType, MappingProxyType, new_class
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from llm_strategy.body import is_unimplemented
@@ -152,7 +152,7 @@ def _refusing(function: FunctionType, message: str) -> FunctionType:
         raise PromptError(message)
 
     refuse.__dict__.pop("__isabstractmethod__", None)
-    refuse.request = refuse.parse = refuse  # type: ignore[attr-defined]  # as on implemented members
+    refuse.request = refuse.parse = refuse.with_options = refuse  # type: ignore[attr-defined]  # as on implemented members
     refuse.__llm_prompt__ = None  # type: ignore[attr-defined]  # so that a subclass's decorator looks again
     return refuse  # type: ignore[return-value]  # functools.wraps gives a plain function
 
@@ -174,6 +174,9 @@ class StrategyMember:
 class BoundMember(functools.partial[Any]):
     """A method of one object. A partial, so that it pickles, and what is a coroutine function stays one."""
 
+    _options: Mapping[str, Any] = MappingProxyType({})
+    """Those of `with_options`."""
+
     def __init__(self, function: FunctionType, owner: Any) -> None:
         self.__name__ = function.__name__
         self.__qualname__ = function.__qualname__
@@ -191,12 +194,30 @@ class BoundMember(functools.partial[Any]):
         return hash((id(self.__self__), self.__func__))
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if self._options:
+            return _with_options, (self.__self__, self.__name__, dict(self._options))
         return getattr, (self.__self__, self.__name__)
 
     @property
     def request(self) -> Callable[..., Request]:
         """Renders what would be asked, without any model."""
         return functools.partial(self.func.request, *self.args)  # type: ignore[attr-defined]  # set by implement()
+
+    @property
+    def parse(self) -> Callable[[str], Any]:
+        """Turns a reply's text into a value, as a call does."""
+        return self.func.parse  # type: ignore[attr-defined, no-any-return]  # set by implement()
+
+    def with_options(self, **options: Any) -> BoundMember:
+        """The same method with another model, other retries or settings."""
+        changed = BoundMember(self.__func__.with_options(**options), self.__self__)  # type: ignore[attr-defined]  # so is this
+        changed._options = {**self._options, **options}
+        return changed
+
+
+def _with_options(owner: object, name: str, options: Mapping[str, Any]) -> BoundMember:
+    member: BoundMember = getattr(owner, name).with_options(**options)
+    return member
 
 
 class StrategyProperty(property):

@@ -31,6 +31,11 @@ def normalized(settings: Mapping[str, Any]) -> FrozenJSON:
     return FrozenJSON(form)
 
 
+def without_value(settings: Mapping[str, Any]) -> frozenset[str]:
+    """The names of the settings that are None."""
+    return frozenset(_SYNONYMS.get(name, name) for name, value in settings.items() if value is None)
+
+
 def _value(name: str, value: Any) -> JSON:
     if name in _FLOATS and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

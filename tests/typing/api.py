@@ -42,6 +42,7 @@ from llm_strategy import (
     llm_explicit_function,
     llm_function,
     llm_strategy,
+    override,
     use_cassette,
 )
 
@@ -86,6 +87,8 @@ def functions() -> None:
     translate(1)  # type: ignore[arg-type]  # text is a str
     translate()  # type: ignore[call-arg]  # text has no default
     translate("a", lang="fr")  # type: ignore[call-arg]  # there is no parameter of this name
+    assert_type(translate.with_options(model=MODEL, retries=0, temperature=0)("a"), str)
+    translate.with_options(strict_replies=True)(1)  # type: ignore[arg-type]  # the same parameters here
     translate.request(1)  # type: ignore[arg-type]  # request has the same parameters
     wrong: int = translate("a")  # type: ignore[assignment]  # it returns a str
     use(wrong)
@@ -320,6 +323,20 @@ async def conversations() -> None:
 
 
 # Cassettes and logs
+
+
+@override(model=StubModel(), retries=0)
+def overridden(count: int) -> str:
+    return translate("a") * count
+
+
+async def overrides() -> None:
+    with override(model=MODEL, name=None, strict_replies=True, temperature=0.0):
+        assert_type(overridden(2), str)
+    async with override(model=None, seed=None):
+        overridden("2")  # type: ignore[arg-type]  # a decorated function keeps its signature
+    override(MODEL)  # type: ignore[call-arg]  # options have names
+    override(retries="2")  # type: ignore[arg-type]  # a number is wanted
 
 
 @use_cassette("cassettes/a.yaml")

@@ -1,0 +1,248 @@
+"""`override`: another model, other settings or another patience for every call of a block.
+
+An override is found by a context variable, so that concurrent tasks and threads do not see each other's. A thread
+that was started without a context follows the main thread, unless a task is what opened the block there: while one
+task is in a block others are not, and they have threads too.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from llm_strategy.canonical import FrozenJSON
+from llm_strategy.models import ModelSource, opening, resolve
+from llm_strategy.models.settings import normalized, without_value
+from llm_strategy.values import JSON, Message
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _NotGiven:
+    """Tells an option that is not given from None, which is a value: the model that is configured."""
+
+    def __repr__(self) -> str:
+        return "<not given>"
+
+
+NOT_GIVEN: Any = _NotGiven()
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Options that stand in the place of others; what is not given stays as it is.
+
+    `source` is None for the configured model. `without` names settings that are not sent at all.
+    """
+
+    source: ModelSource | None = NOT_GIVEN
+    before: tuple[Message, ...] = ()
+    settings: FrozenJSON = field(default_factory=FrozenJSON)
+    without: frozenset[str] = frozenset()
+    retries: int | None = None
+    strict_replies: bool | None = None
+
+    @classmethod
+    def of(cls, model: Any, name: str | None, retries: int, strict_replies: bool, settings: dict[str, JSON]) -> Changes:
+        """The options as a user gives them. Raises TypeError or ValueError for wrong ones."""
+        if name is not None and (model is NOT_GIVEN or model is None):
+            raise TypeError(f"name={name!r} belongs to a model: give both, as in model=client, name='gpt-5-mini'")
+        given = model is not NOT_GIVEN and model is not None
+        return cls(
+            resolve(model, name) if given else model,
+            opening(model) if given else (),
+            normalized(settings),
+            without_value(settings),
+            None if retries is NOT_GIVEN else _checked_retries(retries),
+            None if strict_replies is NOT_GIVEN else _checked_flag(strict_replies),
+        )
+
+    def followed_by(self, later: Changes) -> Changes:
+        """Both in one; of two values for the same option the later one counts."""
+        return Changes(
+            self.source if later.source is NOT_GIVEN else later.source,
+            later.before or self.before,
+            later.put_into(self.settings),
+            (self.without - later.settings.keys()) | later.without,
+            self.retries if later.retries is None else later.retries,
+            self.strict_replies if later.strict_replies is None else later.strict_replies,
+        )
+
+    def put_into(self, settings: FrozenJSON) -> FrozenJSON:
+        """Settings with these in their place."""
+        changed = {name: value for name, value in settings.items() if name not in self.without}
+        return FrozenJSON({**changed, **self.settings})
+
+
+def _checked_retries(retries: Any) -> int:
+    if not isinstance(retries, int) or isinstance(retries, bool):
+        raise TypeError(f"retries is a whole number, not {retries!r}")
+    if retries < 0:
+        raise ValueError(f"retries must be 0 or more, not {retries}")
+    return retries
+
+
+def _checked_flag(flag: Any) -> bool:
+    if not isinstance(flag, bool):
+        raise TypeError(f"strict_replies is True or False, not {flag!r}")
+    return flag
+
+
+class _Entered:
+    """One stay in an `override` block, in the thread that entered it.
+
+    `outer` is the stay around it, `changes` are those of both. `in_loop` says that it was entered by a task.
+    """
+
+    def __init__(self, changes: Changes, outer: _Entered | None) -> None:
+        self.outer = outer
+        self.changes: Changes = changes if outer is None else outer.changes.followed_by(changes)
+        self.closed = False
+        self.thread = threading.get_ident()
+        self.in_main = threading.current_thread() is threading.main_thread()
+        self.in_loop = _in_loop()
+
+
+def _in_loop() -> bool:
+    """Whether a task is running here; what is not even imported runs none."""
+    asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_run():
+        return True
+    try:
+        return asyncio is not None and asyncio.get_running_loop() is not None
+    except RuntimeError:
+        return False
+
+
+_variable: ContextVar[_Entered | None] = ContextVar("llm_strategy_override", default=None)
+
+entered: list[_Entered] = []
+"""The blocks of this process that are open; nearly always none."""
+
+
+def current_changes(own: Changes | None) -> Changes | None:
+    """What changes the options of a call made here and now: its own changes, then those of the blocks around it."""
+    found = current() if entered else None
+    if found is None:
+        return own
+    return found.changes if own is None else own.followed_by(found.changes)
+
+
+def current() -> _Entered | None:
+    found = _variable.get()
+    while found is not None and found.closed:
+        # Event loops and fixtures carry contexts further than the block reaches.
+        found = found.outer
+    if found is not None:
+        return found
+    thread = threading.get_ident()
+    # Whatever runs in a thread before a block ends that was opened outside all tasks has been started in the block.
+    own = [stay for stay in entered if stay.thread == thread and not stay.in_loop]
+    reaching = own or [stay for stay in entered if stay.in_main and not stay.in_loop]
+    return reaching[-1] if reaching else None
+
+
+class override:  # noqa: N801  # a context manager and decorator that reads as a verb
+    """Let every call in a block use another model, other settings or other `retries`.
+
+    `with override(model=ScriptedModel([...])):`, around synchronous and asynchronous code alike, as a decorator of
+    a function or of a fixture, or in a fixture's body. It wins over what a decorator, `with_options` or a caller
+    says, and holds for functions that are given their model when called and for `ChatChain`s. Of nested blocks
+    the innermost wins, option by option.
+
+    `model` is given in any form that `llm_strategy` takes; None is the configured one. `settings` are added to
+    those of the function; one that is None is not sent. The prompt stays the same: a `ChatChain` keeps its messages.
+
+    Raises TypeError or ValueError for options that no call can have.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: Any = NOT_GIVEN,
+        name: str | None = None,
+        retries: int = NOT_GIVEN,
+        strict_replies: bool = NOT_GIVEN,
+        **settings: JSON,
+    ) -> None:
+        self._changes = Changes.of(model, name, retries, strict_replies, settings)
+        self._open: list[tuple[_Entered, Token[_Entered | None]]] = []
+
+    def __enter__(self) -> None:
+        stay = _Entered(self._changes, current() if entered else None)
+        self._open.append((stay, _variable.set(stay)))
+        entered.append(stay)
+
+    def __exit__(self, *error: object) -> None:
+        # Several tasks or threads may be inside one object: each leaves the block that it entered.
+        here = _variable.get()
+        mine = [at for at, (stay, _) in enumerate(self._open) if stay is here]
+        stay, token = self._open.pop(mine[-1] if mine else -1)
+        stay.closed = True
+        entered.remove(stay)
+        with suppress(ValueError):
+            # Left in another context than entered (an async fixture), the closed block is passed over.
+            _variable.reset(token)
+
+    async def __aenter__(self) -> None:
+        self.__enter__()
+
+    async def __aexit__(self, *error: object) -> None:
+        self.__exit__()
+
+    def __call__(self, function: F) -> F:
+        if isinstance(function, type) or not callable(function):
+            raise TypeError(f"override(...) decorates a function, not {function!r}; around a class, use it as a block")
+        return _kind_of_wrapper(function)(function, self)  # type: ignore[no-any-return]  # the same kind of function
+
+
+def _kind_of_wrapper(function: Callable[..., Any]) -> Callable[..., Any]:
+    if inspect.isasyncgenfunction(function):
+        return _around_asynchronous_generator
+    if inspect.iscoroutinefunction(function):
+        return _around_coroutine
+    return _around_generator if inspect.isgeneratorfunction(function) else _around_function
+
+
+def _around_function(function: Callable[..., Any], block: override) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        with block:
+            return function(*args, **kwargs)
+
+    return called
+
+
+def _around_coroutine(function: Callable[..., Any], block: override) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def awaited(*args: Any, **kwargs: Any) -> Any:
+        with block:
+            return await function(*args, **kwargs)
+
+    return awaited
+
+
+def _around_generator(function: Callable[..., Any], block: override) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def iterated(*args: Any, **kwargs: Any) -> Any:
+        with block:
+            return (yield from function(*args, **kwargs))
+
+    return iterated
+
+
+def _around_asynchronous_generator(function: Callable[..., Any], block: override) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def iterated(*args: Any, **kwargs: Any) -> Any:
+        with block:
+            async for item in function(*args, **kwargs):
+                yield item
+
+    return iterated
