@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from llm_strategy import Session
@@ -19,8 +21,17 @@ def write(reporter: pytest.TerminalReporter, session: Session) -> None:
     if session.mode != "dry":
         for cause, tests in sorted(account.causes.items(), key=lambda item: -len(item[1]))[:_SHOWN]:
             reporter.write_line(f"  missed in {len(tests)} test{'s' * (len(tests) > 1)}: {cause}")
+    if account.repaired and reporter.verbosity >= 0:
+        reporter.write_line(f"  {_repairs(account.repaired, account.repairs)}")
     for note in account.notes:
         reporter.write_line(f"  {note}")
+
+
+def _repairs(replies: int, repairs: Mapping[str, int]) -> str:
+    """What models send that is no clean reply: a prompt that says more, or `strict_replies`, may be wanted."""
+    often_first = sorted(repairs.items(), key=lambda item: (-item[1], item[0]))
+    named = ", ".join(f"{repair} ({number})" for repair, number in often_first)
+    return f"{replies} {'reply' if replies == 1 else 'replies'} repaired: {named}"
 
 
 def _line(session: Session) -> str:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class Account:
     """Counts of a session. Tokens are those of the calls that were asked, where the provider says them.
 
-    `causes` counts, for each thing that changed, the tests that missed a recording because of it.
+    `causes` counts, for each thing that changed, the tests that missed a recording because of it;
+    `repaired` counts the replies that could only be read after a repair, `repairs` each kind of it.
     """
 
     replayed: int = 0
@@ -24,9 +25,11 @@ class Account:
     missed: int = 0
     stale: int = 0
     pruned: int = 0
+    repaired: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     causes: dict[str, list[str]] = field(default_factory=dict)
+    repairs: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     _refreshed: set[tuple[Path, str]] = field(default_factory=set, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
@@ -42,6 +45,13 @@ class Account:
         usage = response.usage
         tokens = (usage.input_tokens or 0, usage.output_tokens or 0) if usage else (0, 0)
         self.count(asked=1, input_tokens=tokens[0], output_tokens=tokens[1])
+
+    def mended(self, repairs: tuple[str, ...]) -> None:
+        """Count a reply that had to be repaired, and each repair."""
+        with self._lock:
+            self.repaired += 1
+            for repair in repairs:
+                self.repairs[repair] = self.repairs.get(repair, 0) + 1
 
     def caused(self, causes: tuple[str, ...], test: str) -> None:
         """Note why a test missed a recording."""
@@ -69,5 +79,8 @@ class Account:
             elif isinstance(value, list):
                 self.notes += [note for note in value if note not in self.notes]
             elif isinstance(value, dict):
-                for cause, tests in value.items():
-                    self.causes.setdefault(cause, []).extend(tests)
+                for key, found in value.items():
+                    if name == "repairs":
+                        self.repairs[key] = self.repairs.get(key, 0) + found
+                    else:
+                        self.causes.setdefault(key, []).extend(found)

@@ -38,6 +38,9 @@ class _ChildScope(CassetteScope):
             self._tell({"used": used, "replayed": turn.call is not None})
         return turn
 
+    def mended(self, repairs: tuple[str, ...]) -> None:
+        self._tell({"repairs": repairs})
+
     def _tell(self, line: dict[str, object]) -> None:
         text = json.dumps(line) + "\n"
         handle = os.open(self._journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -55,6 +58,8 @@ def read_journal(scope: CassetteScope, journal: Path) -> None:
             scope.misses.append(CassetteMiss(said["miss"], function=said["function"], causes=said["causes"]))
             scope.account.count(missed=1)
             scope.account.caused(tuple(said["causes"]), scope.rules.owner or str(scope.path))
+        elif "repairs" in said:
+            scope.account.mended(tuple(said["repairs"]))
         else:
             key, occurrence = said["used"]
             scope.usage.calls[len(scope.usage.calls) + _CHILDREN] = (key, occurrence)

@@ -194,6 +194,10 @@ class CassetteScope(Scope):
     def copies(self) -> bool:
         return self.rules.mode == "new"
 
+    def mended(self, repairs: tuple[str, ...]) -> None:
+        """Keep account of a reply that had to be repaired."""
+        self.account.mended(repairs)
+
 
 def _secret(where: str, name: str, cure: str = "") -> SecretFound:
     return SecretFound(
@@ -212,6 +216,10 @@ class LiveTurn(Turn):
     def record(self, response: Response) -> Call:
         self._account.asked_for(response)
         return super().record(response)
+
+    def repaired(self, repairs: tuple[str, ...]) -> None:
+        self._account.mended(repairs)
+        super().repaired(repairs)
 
 
 class CassetteTurn(Turn):
@@ -261,6 +269,10 @@ class CassetteTurn(Turn):
         if scope.project is not None:
             scope.project.add(call.key, scope.file.path)
         return self.finish(call)
+
+    def repaired(self, repairs: tuple[str, ...]) -> None:
+        self._scope.mended(repairs)
+        super().repaired(repairs)
 
     def release(self) -> None:
         if self.call is None:
