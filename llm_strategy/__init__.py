@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from llm_strategy.block import call_log as call_log
     from llm_strategy.block import use_cassette as use_cassette
+    from llm_strategy.cassette.faults import Fault as Fault
     from llm_strategy.cassette.recordings import Cassette as Cassette
     from llm_strategy.chat import ChatChain as ChatChain
     from llm_strategy.errors import CassetteError as CassetteError
@@ -50,6 +51,7 @@ _HOMES = {
     "CassetteError": "errors",
     "CassetteMiss": "errors",
     "ChatChain": "chat",
+    "Fault": "cassette.faults",
     "LLMStrategyError": "errors",
     "LangChainModel": "models.langchain",
     "Message": "values",
@@ -79,6 +81,7 @@ __all__ = [
     "CassetteError",
     "CassetteMiss",
     "ChatChain",
+    "Fault",
     "LLMStrategyError",
     "LangChainModel",
     "Message",

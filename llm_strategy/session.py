@@ -21,6 +21,7 @@ from llm_strategy.cassette.modes import Mode, check_mode
 
 if TYPE_CHECKING:
     from llm_strategy.cassette.account import Account
+    from llm_strategy.cassette.faults import Fault
     from llm_strategy.cassette.project import Project
     from llm_strategy.cassette.scope import CassetteScope
     from llm_strategy.context import Scope
@@ -33,10 +34,11 @@ class OpenScope:
     `path` is its cassette; `made` says whether there was any reason to make it yet.
     """
 
-    def __init__(self, session: Session, path: Path, rules: dict[str, Any]) -> None:
+    def __init__(self, session: Session, path: Path, rules: dict[str, Any], fault: Fault | None = None) -> None:
         self.session = session
         self.path = path
         self.rules = rules
+        self.fault = fault
         self.journal = Path(tempfile.gettempdir(), f"llm-strategy-{os.getpid()}-{next(session.numbers)}.jsonl")
         self._scope: CassetteScope | None = None
         self._lock = threading.Lock()
@@ -49,17 +51,20 @@ class OpenScope:
     def scope(self) -> CassetteScope:
         with self._lock:
             if self._scope is None:
-                from llm_strategy.cassette.scope import CassetteScope, Rules
-
-                session = self.session
-                self._scope = CassetteScope(
-                    self.path,
-                    Rules(**self.rules),
-                    account=session.account,
-                    project=session.project,
-                    default_model=session.model,
-                )
+                self._scope = self._make()
             return self._scope
+
+    def _make(self) -> CassetteScope:
+        from llm_strategy.cassette.scope import CassetteScope, Rules
+
+        session = self.session
+        known: dict[str, Any] = {"account": session.account, "project": session.project}
+        known["default_model"] = session.model
+        if self.fault is None:
+            return CassetteScope(self.path, Rules(**self.rules), **known)
+        from llm_strategy.cassette.faults import FaultScope
+
+        return FaultScope(self.path, Rules(**self.rules), fault=self.fault, **known)
 
     def described(self) -> str:
         """What a child process needs to take part."""
@@ -125,18 +130,22 @@ class Session:
         repeat: Literal["last"] | None = None,
         refusal: str | None = None,
         command: str | None = None,
+        fault: Fault | None = None,
     ) -> OpenScope:
         """A scope whose calls are replayed from, or recorded into, the cassette at `path`.
 
         A `mode` other than the session's acts only while the session records. `refusal` forbids
         recording and says why. Nothing is read or written before the first call, but that mode `all`
-        removes what a failed run has left.
+        removes what a failed run has left. With a `fault`, which one of the calls then has, the cassette
+        is only replayed, whatever the mode.
         """
+        if fault is not None:
+            mode, shared = "replay", True
         asked = self.mode if mode is None else check_mode(mode)
         chosen = self.mode if self.mode == "replay" else asked
         refused = refusal if chosen in ("new", "all") else None
         rules = {"mode": chosen, "owner": owner, "shared": shared, "repeat": repeat}
-        opened = OpenScope(self, path, {**rules, "refusal": refused, "command": command})
+        opened = OpenScope(self, path, {**rules, "refusal": refused, "command": command}, fault)
         if chosen == "all":
             opened.scope.discard_leftover()
         return opened

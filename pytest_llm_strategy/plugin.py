@@ -18,7 +18,7 @@ from pytest_llm_strategy import boundary, credentials, summary
 from pytest_llm_strategy.scopes import FixtureScopes, TestScope
 
 if TYPE_CHECKING:
-    from llm_strategy import Call
+    from llm_strategy import Call, Fault
 
 SESSION = pytest.StashKey[Session]()
 FIXTURES = pytest.StashKey[FixtureScopes]()
@@ -65,6 +65,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "llm_cassette(name=None, mode=None, http=False, repeat=None, expect_miss=False): the cassette of a test: a "
         "name to share it, a mode for recording sessions, HTTP calls too, repeat='last' to replay the last answer on",
     )
+    config.addinivalue_line(
+        "markers",
+        "llm_faults(*kinds, calls=None): run the test again for each fault ('malformed', 'wrong_type', 'refusal', "
+        "'cut_off', 'rate_limit', 'timeout'; all by default) in each of its recorded calls, or those that are named",
+    )
     folder = config.rootpath / (config.getoption("llm_cassettes") or config.getini("llm_cassettes"))
     model = config.getoption("llm_model") or config.getini("llm_model") or None
     session = Session(folder, mode=config.getoption("llm_record"), model=model)
@@ -106,7 +111,8 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    with item.stash[TEST].phase(), boundary.guarded_test(item), item.stash[TEST].http():
+    test = item.stash[TEST]
+    with test.phase(), test.faulted(), boundary.guarded_test(item), test.http():
         yield
 
 
@@ -163,6 +169,16 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return report
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    made = yield
+    if isinstance(made, list) and any(item.get_closest_marker("llm_faults") for item in made):
+        from pytest_llm_strategy import faults
+
+        return list(faults.with_variants(made, collector.config.stash[SESSION]))
+    return made
+
+
 # Fixtures
 
 
@@ -185,6 +201,16 @@ def prompt_snapshot(request: pytest.FixtureRequest) -> Any:
     from pytest_llm_strategy import snapshots
 
     return snapshots.prompt_snapshot(request, request.node.stash[TEST])
+
+
+@pytest.fixture
+def llm_fault(request: pytest.FixtureRequest) -> Fault | None:
+    """The fault that the marker `llm_faults` has put into a call: `kind`, `call`, and the `error` that the caller gets.
+
+    None in the test's plain run.
+    """
+    fault: Fault | None = request.node.stash[TEST].fault
+    return fault
 
 
 # The end

@@ -6,12 +6,15 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from llm_strategy import CassetteMiss, Session
 from pytest_llm_strategy.boundary import find_miss
+
+if TYPE_CHECKING:
+    from pytest_llm_strategy.faults import Variant
 
 
 class TestScope:
@@ -23,19 +26,25 @@ class TestScope:
         self.item = item
         self.session = session
         options, self._problem = _marker_options(item, session)
+        variant = self._variant()
+        self.fault = variant.fault if variant else None
+        plain = variant.plain if variant else item.nodeid
         self.expect_miss = bool(options.get("expect_miss"))
         self._http = bool(options.get("http"))
         name = options.get("name")
         self.opened = session.open(
-            session.named_path(name) if name else session.test_path(item.nodeid),
-            owner=item.nodeid,
+            session.named_path(name) if name else session.test_path(plain),
+            owner=plain,
             shared=name is not None,
             # A test about misses must not be given what it expects to miss.
             mode="replay" if self.expect_miss else options.get("mode"),
             repeat=options.get("repeat"),
             refusal=_refusal(item),
-            command=f"pytest --llm-record {_quoted(item.nodeid)}",
+            command=f"pytest --llm-record {_quoted(plain)}",
+            fault=self.fault,
         )
+        if variant is not None and session.mode != "replay" and not self.opened.path.exists():
+            item.add_marker(pytest.mark.skip(reason=f"nothing is recorded yet; {plain} does that"))
         self._phases: dict[str, bool] = {}
         self._told = 0
         self._shown = False
@@ -44,6 +53,46 @@ class TestScope:
     def scope(self) -> Any:
         """The scope itself; asking for it makes it."""
         return self.opened.scope
+
+    # Faults
+
+    def _variant(self) -> Variant | None:
+        """The fault to put into a call, where the marker `llm_faults` has made this test for it."""
+        if self.item.get_closest_marker("llm_faults") is None:
+            return None
+        from pytest_llm_strategy import faults
+
+        self._problem = self._problem or faults.problem(self.item)
+        variant = self.item.stash.get(faults.VARIANT, None)
+        reason = variant.reason_to_skip(self.session) if variant else None
+        if reason is not None:
+            self.item.add_marker(pytest.mark.skip(reason=reason))
+        return variant
+
+    @contextmanager
+    def faulted(self) -> Iterator[None]:
+        """A test whose fault never came about has shown nothing, whatever its outcome."""
+        try:
+            yield
+        except (Exception, pytest.fail.Exception):
+            self._check_that_it_struck()
+            raise
+        self._check_that_it_struck()
+
+    def _check_that_it_struck(self) -> None:
+        if self.fault is None or self.session.missed(self.opened):
+            return
+        asked = self.scope.asked
+        if asked >= self.fault.call:
+            return
+        made = f"{self.fault.kind} was to strike call {self.fault.call}, and the test makes {asked or 'none'}"
+        if self.fault.call == 1:
+            raise pytest.fail.Exception(
+                f"{made}: calls of wider fixtures, use_cassette blocks and child processes have no faults",
+                pytrace=False,
+            ) from None
+        # A shared or stale cassette holds more calls than the test makes.
+        raise pytest.skip.Exception(made, _use_item_location=True) from None
 
     # Misses
 
@@ -94,6 +143,9 @@ class TestScope:
         elif misses and report.failed and not self._shown and text not in str(report.longrepr):
             report.sections.append(("model calls that no recording answers", text))
         self._shown = self._shown or bool(misses and report.failed)
+        if self.fault is not None and report.failed:
+            fault = f"{self.fault.kind} in call {self.fault.call}: put in by the marker, not recorded"
+            report.sections.append(("llm_faults", fault))
 
     def failed_subtest(self) -> None:
         self._phases["subtest"] = False

@@ -22,6 +22,7 @@ from llm_strategy import (
     CassetteError,
     CassetteMiss,
     ChatChain,
+    Fault,
     LangChainModel,
     LLMStrategyError,
     Message,
@@ -395,6 +396,10 @@ def stored_cassettes() -> None:
         assert_type(call, Call)
     assert_type(cassette[1:], Sequence[Call])
     session = Session("cassettes", mode="new", model=MODEL)
+    fault = Fault("rate_limit", call=2)
+    assert_type((fault.kind, fault.call), tuple[str, int])
+    assert_type(fault.error, type[LLMStrategyError])
+    session.open(session.test_path("test_x.py::test_y"), fault=fault)
     assert_type(session.misses, list[tuple[str, CassetteMiss]])
 
 
