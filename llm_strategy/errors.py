@@ -33,7 +33,8 @@ class ReplyError(LLMStrategyError, ValueError):
     """A reply that is not a value of the return type.
 
     `reply` is the text that came back, `problems` pairs each place in it with what is wrong there,
-    `expected` is the return type, `finish_reason` is why the model stopped.
+    `expected` is the return type, `finish_reason` is why the model stopped. `repairs` says what would
+    have had to be repaired, where `strict_replies` allows no repair.
     """
 
     def __init__(
@@ -44,12 +45,14 @@ class ReplyError(LLMStrategyError, ValueError):
         problems: Sequence[tuple[str, str]] = (),
         expected: Any = None,
         finish_reason: str = "stop",
+        repairs: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
         self.reply = reply
         self.problems = tuple(problems)
         self.expected = expected
         self.finish_reason = finish_reason
+        self.repairs = tuple(repairs)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _revive, (type(self), self.args, self.__dict__.copy())

@@ -26,9 +26,10 @@ R = TypeVar("R", covariant=True)
 class StrategyFunction(Protocol[P, R]):
     """A function that a model implements.
 
-    Both without any model: `request` renders what would be asked; `parse` turns a reply's text into a
-    value of the return type, as a call does, and raises ReplyError. `with_options` gives the same function with
-    another model, other retries or settings; one that is None is not sent.
+    All without any model: `request` renders what would be asked; `parse` turns a reply's text into a
+    value of the return type, as a call does, and raises ReplyError; `reply` gives the text of the reply
+    that stands for a value, and raises ValueError for what is no value of the return type. `with_options`
+    gives the same function with another model, other retries or settings; one that is None is not sent.
     """
 
     __name__: str
@@ -38,6 +39,7 @@ class StrategyFunction(Protocol[P, R]):
     @property
     def request(self) -> Callable[P, Request]: ...
     def parse(self, text: str, /) -> Any: ...
+    def reply(self, value: Any, /) -> str: ...
     def with_options(
         self,
         *,
@@ -121,6 +123,7 @@ def implement(
     if changes is not None and changes.strict_replies is not None:
         strict = changes.strict_replies
     implemented.parse = lambda text: parse(Response(text), prompt.output, strict=strict).value
+    implemented.reply = lambda value: prompt.output.dump(value)  # noqa: PLW0108  # `output` is made at the first use
     implemented.with_options = functools.partial(_with_options, function, options, binding, prompt, changes)
     implemented.__llm_prompt__ = prompt
     return cast(FunctionType, implemented)

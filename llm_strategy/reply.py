@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from llm_strategy.errors import ReplyError
+from llm_strategy.readings import Reading, readings_of, without_reasoning
 from llm_strategy.rendering import type_text
 from llm_strategy.schema import Output
 from llm_strategy.values import Response
 
-_TRIES = 200
-"""Opening braces in a reply at which an object is looked for."""
 SHOWN = 500
-"""Characters of a reply that an error shows; the whole of it is the error's attribute."""
+"""Characters of a reply that an error shows, at its beginning and its end; the whole is the error's attribute."""
+LISTED = 10
+"""Problems that an error lists; all of them are the error's attribute."""
+
+Problems = Sequence[tuple[str, str]]
 
 
 class Parsed(NamedTuple):
@@ -29,81 +33,214 @@ class Parsed(NamedTuple):
 def parse(response: Response, output: Output, *, strict: bool = False) -> Parsed:
     """The value in a response.
 
-    Text around the JSON object is cut off, and said in `repairs`; with `strict` it is an error.
-    Raises ReplyError.
+    A reply that is not just the JSON object is mended where its meaning is plain, and `repairs` says
+    how; with `strict` that is an error. Raises ReplyError.
     """
     __tracebackhide__ = True
     if response.finish_reason == "refusal":
         raise _error(response, output, "the model refused", [("", response.content.strip() or "no reason given")])
-    text = response.content
     try:
-        return Parsed(output.validate(text))
+        return Parsed(output.validate(response.content, strict=True))
     except ValidationError as error:
-        first = error
-    if not strict:
-        for candidate in _objects(text):
-            try:
-                return Parsed(output.validate(candidate), ("text around the JSON object",))
-            except ValidationError as error:
-                first = error
-    raise _error(response, output, *_account(first, response)) from None
+        failure = error
+    except Exception as error:  # noqa: BLE001  # from a validator of the user's: whatever it is, the reply does not fit
+        return _mended(response, output, error, strict)
+    return _mended(response, output, failure, strict)
 
 
-def _objects(text: str) -> Iterator[str]:
-    """The JSON objects that stand in a text, in order; the whole text is none of them."""
-    decoder = json.JSONDecoder(strict=False)
-    at = text.find("{")
-    # Each failure costs a look at all lines before it: garbage is given up on.
-    for _ in range(_TRIES):
-        if at < 0:
-            return
+def _mended(response: Response, output: Output, error: Exception, strict: bool) -> Parsed:
+    """The value in a response that is not right as it stands, or the reason why there is none."""
+    __tracebackhide__ = True
+    search = _Search(output, response.content, error)
+    parsed = search.run(cut_off=response.finish_reason not in ("length", "content_filter"))
+    if parsed is None:
+        raise _error(response, output, *_account(search.failure, response)) from search.cause
+    if strict and parsed.repairs:
+        needed = [("", f"strict_replies allows no repair: {repair}") for repair in parsed.repairs]
+        raise _error(response, output, "the reply does not fit as it stands", needed, parsed.repairs)
+    return parsed
+
+
+class _Search:
+    """Looks for the first reading of a reply that is a value, and keeps the failure that says most."""
+
+    def __init__(self, output: Output, text: str, error: Exception) -> None:
+        self.output = output
+        self.text = text
+        self.failure: Exception = error
+        self.telling = 0
+
+    @property
+    def cause(self) -> Exception | None:
+        """A user's validator that failed in a way of its own is worth a traceback."""
+        return None if isinstance(self.failure, ValidationError) else self.failure
+
+    def run(self, *, cut_off: bool) -> Parsed | None:
+        """The value of the first reading that has one; `cut_off` says whether the end of the text may be missing."""
+        if not _is_no_json(self.failure):
+            parsed = self._try(Reading(self.text), 1)
+            if parsed:
+                return parsed
+        for reading in readings_of(self.text):
+            if reading.cut_off and not cut_off:
+                continue
+            parsed = self._try(reading, 3 if not reading.bare else 2)
+            if parsed and self._answers(reading, parsed.value):
+                return parsed
+        return None
+
+    def _try(self, reading: Reading, telling: int) -> Parsed | None:
         try:
-            _, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            end = at + 1
-        else:
-            if '"return_value"' in text[at:end] and (at, end) != (0, len(text)):
-                yield text[at:end]
-        at = text.find("{", end)
+            return Parsed(self.output.validate(reading.text, strict=True), reading.repairs)
+        except Exception as error:  # noqa: BLE001  # as in `parse`
+            strict_error = error
+        try:
+            value = self.output.validate(reading.text, strict=False)
+        except Exception as error:  # noqa: BLE001  # as in `parse`
+            if telling > self.telling and not (reading.bare and _is_other(error)):
+                self.failure, self.telling = error, telling
+            return None
+        return Parsed(value, (*reading.repairs, *_coercions(self.output, strict_error, value)))
+
+    def _answers(self, reading: Reading, value: Any) -> bool:
+        """Whether an object without the wrapper is about the value: a type of defaults only fits any object."""
+        if not reading.bare:
+            return True
+        try:
+            data = json.loads(self.output.dump(value))["return_value"]
+        except Exception:  # noqa: BLE001  # a type that is read but cannot be written
+            return True
+        return not isinstance(data, dict) or not reading.bare.keys().isdisjoint(data)
 
 
-def _account(error: ValidationError, response: Response) -> tuple[str, list[tuple[str, str]]]:
+def _is_no_json(error: Exception) -> bool:
+    if not isinstance(error, ValidationError) or error.error_count() > 1:
+        return False
+    return error.errors(include_url=False)[0]["type"] == "json_invalid"
+
+
+def _is_other(error: Exception) -> bool:
+    """Whether an object is of another kind altogether, so that nothing in it is worth a complaint."""
+    return not isinstance(error, ValidationError) or any(len(problem["loc"]) < 2 for problem in error.errors())
+
+
+# Values of other types than were asked for
+
+
+def _coercions(output: Output, error: Exception, value: Any) -> Iterator[str]:
+    """What was read as another type than it was sent as, in words."""
+    if not isinstance(error, ValidationError):
+        return
+    expected = _strict_problems_of(output, value)
+    told = set()
+    for problem in error.errors(include_url=False, include_context=False):
+        if (problem["loc"], problem["type"]) in expected:
+            continue
+        place, found = _at(value, problem["loc"])
+        if place in told:
+            continue
+        told.add(place)
+        name = type_text(type(found))
+        path = ".".join(map(str, place))
+        yield f"{path + ': ' if path else ''}{_short(problem['input'])} read as {name}"
+
+
+def _strict_problems_of(output: Output, value: Any) -> set[tuple[Any, str]]:
+    """What is wrong, strictly, with the very text that stands for the value: then the type asks for no better."""
+    try:
+        output.validate(output.dump(value), strict=True)
+    except ValidationError as error:
+        return {(problem["loc"], problem["type"]) for problem in error.errors(include_url=False)}
+    except Exception:  # noqa: BLE001  # a type that is read but cannot be written
+        return set()
+    return set()
+
+
+def _at(value: Any, location: tuple[int | str, ...]) -> tuple[tuple[int | str, ...], Any]:
+    """The part of a value that a location of pydantic's speaks of, as far as it can be followed."""
+    place: list[int | str] = []
+    for step in location[1:]:
+        try:
+            value = value[step]
+        except (TypeError, KeyError, IndexError):
+            if not (isinstance(step, str) and hasattr(value, step)):
+                continue  # the name of a union's member
+            value = getattr(value, step)
+        place.append(step)
+    return tuple(place), value
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:36]} ..."
+
+
+# Errors
+
+_REFUSALS = re.compile(
+    r"\W*(?:(?:i.?m|i am) (?:very |so |really )?(?:sorry|unable|not able)|sorry|i (?:can.?t|cannot|can not|won.?t)\b"
+    r"|i (?:must|have to) (?:decline|refuse)|as an ai\b|unfortunately,? i)",
+    re.IGNORECASE,
+)
+
+
+def _account(error: Exception, response: Response) -> tuple[str, Problems]:
+    text = response.content
     if response.finish_reason == "length":
         return "the reply was cut off at the length limit (raise max_tokens)", _problems(error)
     if response.finish_reason == "content_filter":
         return "the provider's content filter stopped the reply", _problems(error)
-    if not response.content.strip():
+    if not text.strip("\ufeff \t\r\n"):
         return "the reply is empty", []
+    if _is_no_json(error):
+        answer, _ = without_reasoning(text)
+        if not answer.strip():
+            return "the reply is only a reasoning block, without an answer", []
+        if _REFUSALS.match(answer):
+            return "the reply reads like a refusal, not like JSON", _problems(error)
     return "the reply does not fit", _problems(error)
 
 
-def _problems(error: ValidationError) -> list[tuple[str, str]]:
+def _problems(error: Exception) -> Problems:
+    if not isinstance(error, ValidationError):
+        return [("", f"{type(error).__name__} in a validator: {error}")]
     return [
         (".".join(map(str, problem["loc"])), problem["msg"])
         for problem in error.errors(include_url=False, include_context=False, include_input=False)
     ]
 
 
-def _error(response: Response, output: Output, what: str, problems: list[tuple[str, str]]) -> ReplyError:
+def _error(
+    response: Response, output: Output, what: str, problems: Problems, repairs: tuple[str, ...] = ()
+) -> ReplyError:
     expected = type_text(output.annotation)
-    shown = response.content if len(response.content) <= SHOWN else f"{response.content[:SHOWN]} ..."
     lines = [f'{output.place}: {what}; expected {expected} as {{"return_value": ...}}']
-    lines += [f"  {place}: {reason}" if place else f"  {reason}" for place, reason in problems]
-    if response.finish_reason != "refusal" and shown.strip():
-        lines.append(f"the reply was: {shown}")
+    lines += [f"  {place}: {reason}" if place else f"  {reason}" for place, reason in problems[:LISTED]]
+    if len(problems) > LISTED:
+        lines.append(f"  ... and {len(problems) - LISTED} more")
+    if response.finish_reason != "refusal" and response.content.strip():
+        lines.append(f"the reply was: {_excerpt(response.content)}")
     return ReplyError(
         "\n".join(lines),
         reply=response.content,
         problems=problems,
         expected=output.annotation,
         finish_reason=response.finish_reason,
+        repairs=repairs,
     )
+
+
+def _excerpt(text: str) -> str:
+    if len(text) <= SHOWN:
+        return text
+    tail = SHOWN // 5
+    return f"{text[: SHOWN - tail]} ... [{len(text) - SHOWN:,} characters] ... {text[-tail:]}"
 
 
 def complaint(error: ReplyError) -> str:
     """What to tell the model of a reply that was no value: a short account, without the reply itself."""
     lines = ["That reply cannot be used:"]
-    lines += [f"- {place}: {reason}" if place else f"- {reason}" for place, reason in error.problems[:10]]
+    lines += [f"- {place}: {reason}" if place else f"- {reason}" for place, reason in error.problems[:LISTED]]
     if len(lines) == 1:
         lines.append(f"- {str(error).partition(': ')[2].partition(';')[0]}")
     return "\n".join([*lines, "Reply again, with the JSON object only."])

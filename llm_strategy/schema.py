@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import json
 import typing
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
-from pydantic_core import SchemaError
+from pydantic_core import SchemaError, SchemaSerializer, SchemaValidator
 
 from llm_strategy.canonical import FrozenJSON
+from llm_strategy.carriers import JSONSchema, all_types, build, for_reading, for_writing, needs_carrying, rewritten
 from llm_strategy.errors import PromptError
+from llm_strategy.exact import Exact, is_utf8
+from llm_strategy.typed_dicts import accepted
 
 
 class Output:
@@ -25,17 +30,78 @@ class Output:
         self.annotation = annotation
         self.place = place
         try:
-            self.model = create_model("Reply", return_value=(annotation, ...))
-            self.schema = FrozenJSON(_without_titles(self.model.model_json_schema(), "Reply"))
+            self.model = create_model("Reply", return_value=(accepted(annotation), ...))
+            described = self.model.model_json_schema(schema_generator=JSONSchema)
+            self.schema = FrozenJSON(_without_titles(described, "Reply"))
         except (PydanticUserError, PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as error:
             raise PromptError(
                 f"{place}: no reply can be turned into its return type, because {_reason(error)}: return plain data, "
                 "a dataclass, a TypedDict or a pydantic model"
             ) from error
 
-    def validate(self, text: str) -> Any:
-        """The value in a reply's text; raises pydantic's ValidationError."""
-        return self.model.model_validate_json(text).return_value  # type: ignore[attr-defined]  # its only field
+    @cached_property
+    def _core(self) -> Any:
+        return self.model.__pydantic_core_schema__
+
+    @cached_property
+    def _carrying(self) -> bool:
+        return any(map(needs_carrying, all_types(self._core)))
+
+    @cached_property
+    def _validator(self) -> Any:
+        if not self._carrying:
+            return self.model.__pydantic_validator__
+        return build(SchemaValidator, rewritten(self._core, for_reading))
+
+    @cached_property
+    def _serializer(self) -> SchemaSerializer:
+        return build(SchemaSerializer, rewritten(self._core, for_writing))
+
+    @cached_property
+    def _exact(self) -> Exact:
+        return Exact(self._core)
+
+    @cached_property
+    def validate(self) -> Callable[..., Any]:
+        """The value in a reply's text, `validate(text, strict=True)`; raises pydantic's ValidationError.
+
+        Strict, `"3"` is no int. What JSON has one form for, such as a date, is read from it all the same.
+        """
+        plain = self._validator.validate_json
+        exact = self._exact
+        precise = exact.decimals
+
+        def validate(text: str, *, strict: bool) -> Any:
+            if precise and exact.has_long_number(text):
+                return exact.validate(text, strict=strict).return_value
+            try:
+                return plain(text, strict=strict).return_value
+            except ValidationError:
+                if not exact.has_surrogate(text):
+                    raise
+            return exact.validate(text, strict=strict).return_value
+
+        return validate
+
+    def dump(self, value: Any) -> str:
+        """The text of the reply that stands for a value; reading it gives the value again.
+
+        Raises ValueError for what is no value of the type.
+        """
+        data = self._serializer.to_python(
+            self.model.model_construct(return_value=value), mode="json", by_alias=True, round_trip=True, warnings="none"
+        )
+        text = json.dumps(data, ensure_ascii=False)
+        text = text if is_utf8(text) else json.dumps(data)
+        try:
+            self.validate(text, strict=False)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            at = ".".join(map(str, problem["loc"]))
+            raise ValueError(
+                f"{self.place}: {value!r} is no value of its return type: {at}: {problem['msg']}"
+            ) from None
+        return text
 
 
 def _reason(error: Exception) -> str:

@@ -152,7 +152,7 @@ def _refusing(function: FunctionType, message: str) -> FunctionType:
         raise PromptError(message)
 
     refuse.__dict__.pop("__isabstractmethod__", None)
-    refuse.request = refuse.parse = refuse.with_options = refuse  # type: ignore[attr-defined]  # as on implemented members
+    refuse.request = refuse.parse = refuse.reply = refuse.with_options = refuse  # type: ignore[attr-defined]  # as on implemented members
     refuse.__llm_prompt__ = None  # type: ignore[attr-defined]  # so that a subclass's decorator looks again
     return refuse  # type: ignore[return-value]  # functools.wraps gives a plain function
 
@@ -205,8 +205,13 @@ class BoundMember(functools.partial[Any]):
 
     @property
     def parse(self) -> Callable[[str], Any]:
-        """Turns a reply's text into a value, as a call does."""
+        """Turns a reply's text into a value of the return type; raises ReplyError."""
         return self.func.parse  # type: ignore[attr-defined, no-any-return]  # set by implement()
+
+    @property
+    def reply(self) -> Callable[[Any], str]:
+        """The text of the reply that stands for a value."""
+        return self.func.reply  # type: ignore[attr-defined, no-any-return]  # set by implement()
 
     def with_options(self, **options: Any) -> BoundMember:
         """The same method with another model, other retries or settings."""

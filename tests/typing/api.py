@@ -80,6 +80,7 @@ def functions() -> None:
     assert_type(translate("a", "fr"), str)
     assert_type(translate(text="a", language="fr"), str)
     assert_type(translate.request("a", language="fr"), Request)
+    assert_type(translate.reply("b"), str)
     assert_type(translate.__name__, str)
     plain: Callable[[str], str] = translate
     names: list[str] = list(map(translate, ["a", "b"]))

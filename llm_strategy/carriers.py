@@ -1,0 +1,200 @@
+"""How a reply carries what JSON has no form for, as rules on pydantic's core schema of the return type.
+
+Bytes travel as base64, unless a model of the user's says otherwise. The keys of a JSON object are text:
+a key that is more than one word, such as a tuple, travels as its JSON text.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal, TypeVar
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import SchemaSerializer, SchemaValidator
+
+Node = dict[str, Any]
+T = TypeVar("T", SchemaValidator, SchemaSerializer)
+
+# What in a core schema holds further schemas: one, a list, pairs with a label, or by name.
+_INSIDE = frozenset(
+    "schema items_schema keys_schema values_schema choices fields extras_schema extras_keys_schema lax_schema "
+    "strict_schema json_schema python_schema steps definitions arguments_schema var_args_schema var_kwargs_schema "
+    "return_schema".split()
+)
+_BASE64 = {"val_json_bytes": "base64", "ser_json_bytes": "base64"}
+CONFIG: Any = {**_BASE64, "ser_json_inf_nan": "constants"}
+"""The configuration around a type that brings none of its own."""
+
+
+def rewritten(schema: Any, change: Callable[[Node], Node]) -> Any:
+    """A core schema with `change` applied to each schema in it, the innermost first."""
+    if isinstance(schema, list | tuple):
+        return type(schema)(rewritten(item, change) for item in schema)
+    if not isinstance(schema, dict):
+        return schema
+    typed = isinstance(schema.get("type"), str)
+    node = {name: rewritten(item, change) if name in _INSIDE or not typed else item for name, item in schema.items()}
+    if not typed:
+        return node
+    if "serialization" in node:
+        # A description of its own kind, with schemas in it.
+        node["serialization"] = rewritten({**node["serialization"], "type": None}, change)
+        node["serialization"]["type"] = schema["serialization"]["type"]
+    return change(node)
+
+
+def all_types(schema: Any) -> Iterator[Node]:
+    """Every schema in a core schema."""
+    pending = [schema]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, list | tuple):
+            pending += item
+        elif isinstance(item, dict):
+            typed = isinstance(item.get("type"), str)
+            if typed:
+                yield item
+            pending += [part for name, part in item.items() if name in _INSIDE or not typed]
+
+
+def needs_carrying(node: Node) -> bool:
+    """Whether pydantic by itself would not read back what it writes."""
+    return (
+        node["type"] in ("bytes", "call")
+        or _carries(node.get("keys_schema")) is not None
+        or node.get("serialization_exclude", False)
+        or _written_elsewhere(node) is not None
+    )
+
+
+def _written_elsewhere(node: Node) -> str | None:
+    """The name under which a field is read, where it is written under another."""
+    read = node.get("validation_alias")
+    if isinstance(read, str) and node.get("serialization_alias") != read:
+        return read
+    return None
+
+
+def for_reading(node: Node) -> Node:
+    """The schema of a validator: with bytes in base64 and keys as JSON text."""
+    keys = node.get("keys_schema")
+    if "config" in node and not _BASE64.keys() & node["config"].keys():
+        node["config"] = {**node["config"], **_BASE64}
+    if _carries(keys) is not None:
+        # A key that is no JSON may be meant as text; and pydantic checks some kinds of dict twice.
+        choices = [{"type": "json", "schema": keys}, keys]
+        node["keys_schema"] = {"type": "union", "mode": "left_to_right", "choices": choices}
+    return node
+
+
+def for_writing(node: Node) -> Node:
+    """The schema of a serializer: what it writes, the validator reads."""
+    node = for_reading(node)
+    if "config" in node and "ser_json_inf_nan" not in node["config"]:
+        node["config"] = {**node["config"], "ser_json_inf_nan": "constants"}
+    alias = _written_elsewhere(node)
+    if alias is not None:
+        node["serialization_alias"] = alias
+    node.pop("serialization_exclude", None)
+    parameters = node["arguments_schema"].get("arguments_schema") if node["type"] == "call" else None
+    if isinstance(parameters, list) and isinstance(node["function"], type) and issubclass(node["function"], tuple):
+        # A named tuple; pydantic forgets the types of its fields when it writes.
+        tuple_schema = {"type": "tuple", "items_schema": [parameter["schema"] for parameter in parameters]}
+        return tuple_schema | ({"ref": node["ref"]} if "ref" in node else {})
+    return node
+
+
+_TEXT = frozenset(
+    "str int float bool decimal date time datetime timedelta uuid url multi-host-url bytes complex any definition-ref "
+    "function-plain is-instance is-subclass callable json custom-error".split()
+)
+_MORE_THAN_TEXT = frozenset(
+    "none tuple list set frozenset dict model dataclass typed-dict call generator tagged-union".split()
+)
+
+
+def _carries(keys: Node | None) -> Literal["json", "mixed"] | None:
+    """How keys of a type travel: as they are (None), as JSON text, or as JSON text where they are no other text."""
+    if keys is None or keys["type"] in _TEXT:
+        return None
+    kind = keys["type"]
+    if kind in _MORE_THAN_TEXT:
+        return "json"
+    if kind == "literal":
+        words = [isinstance(value, str) for value in keys["expected"]]
+        return None if all(words) else "mixed" if any(words) else "json"
+    if kind in ("union", "nullable"):
+        choices = keys["choices"] if kind == "union" else [keys["schema"]]
+        ways = {_carries(choice[0] if isinstance(choice, tuple) else choice) for choice in choices}
+        if kind == "union" and ways == {None} and len({_kind(choice) for choice in choices}) == 1:
+            return None
+        return "json" if ways == {"json"} else "mixed"
+    inner = keys.get("schema") or keys.get("json_schema") or (keys.get("steps") or [None])[-1]
+    return _carries(inner)
+
+
+def _kind(choice: Any) -> str:
+    return str((choice[0] if isinstance(choice, tuple) else choice)["type"])
+
+
+class JSONSchema(GenerateJsonSchema):
+    """pydantic's JSON schema, which also says how bytes and keys travel."""
+
+    def bytes_schema(self, schema: Any) -> JsonSchemaValue:
+        described = super().bytes_schema(schema)
+        own: Mapping[str, Any] = self._config.config_dict
+        if own.keys() & _BASE64.keys():
+            return described
+        described = {"type": "string", "contentEncoding": "base64"}
+        # In characters: the shortest text has no padding, the longest has.
+        if "min_length" in schema:
+            described["minLength"] = -(-schema["min_length"] * 4 // 3)
+        if "max_length" in schema:
+            described["maxLength"] = -(-schema["max_length"] // 3) * 4
+        return described
+
+    def dict_schema(self, schema: Any) -> JsonSchemaValue:
+        described = super().dict_schema(schema)
+        if _carries(schema.get("keys_schema")) == "json":
+            keys = self.generate_inner(schema["keys_schema"])
+            described["propertyNames"] = {
+                "type": "string",
+                "contentMediaType": "application/json",
+                "contentSchema": keys,
+            }
+        return described
+
+
+# Validators and serializers
+
+
+def build(kind: type[T], schema: Any) -> T:
+    """A validator or serializer of exactly this schema."""
+    if "_use_prebuilt" in (kind.__text_signature__ or ""):
+        return kind(schema, CONFIG, _use_prebuilt=False)
+    with _hidden(schema):
+        return kind(schema, CONFIG)
+
+
+_HIDING = threading.Lock()
+
+
+@contextmanager
+def _hidden(schema: Node) -> Iterator[None]:
+    """Let pydantic-core build what the schema says of classes, not take what each class has built for itself.
+
+    From 2.11 on it would, and only later versions can be told not to. A class is passed over that says that
+    it is incomplete, which concerns nobody but those who build schemas.
+    """
+    classes = {node["cls"] for node in all_types(schema) if node["type"] in ("model", "dataclass")}
+    with _HIDING:
+        complete = [cls for cls in classes if cls.__dict__.get("__pydantic_complete__") is True]
+        try:
+            for cls in complete:
+                cls.__pydantic_complete__ = False
+            yield
+        finally:
+            for cls in complete:
+                cls.__pydantic_complete__ = True

@@ -1,0 +1,177 @@
+"""Replies that pydantic's JSON parser would round or refuse: long decimal numbers, lone surrogates.
+
+Both are replaced in the text by something that it reads as it is, and put back by the schemas of the values:
+a number by a float that stands for it, half of a surrogate pair by a character of a private-use area.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from contextvars import ContextVar
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from pydantic_core import SchemaValidator
+
+from llm_strategy.carriers import Node, all_types, build, for_reading, rewritten
+
+# Where a float may not say the same: many digits, a zero at the end, an exponent.
+_MAYBE_LONG = re.compile(r"[0-9.]{16}|\.[0-9]*0(?![0-9.])|[0-9][eE]")
+_STRING_OR_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*+"|(-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)', re.DOTALL)
+_WHOLE = re.compile(r"-?[0-9]+\Z")
+_PAIR_OR_LONE = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u([dD][89a-fA-F][0-9a-fA-F]{2})|\\[^u]"
+    r"|([\ud800-\udfff])",
+    re.DOTALL,
+)
+_MAYBE_LONE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
+_FIRST_SURROGATE = 0xD800
+_SURROGATES = 2048
+# Private-use code points, of which a text hardly uses any.
+_AREAS = range(0x10F000, 0xF0000, -_SURROGATES)
+
+
+class _Stood(NamedTuple):
+    """What stands for what, in the reply that is being read."""
+
+    numbers: dict[float, str]
+    area: int
+
+
+_standing: ContextVar[_Stood] = ContextVar("_standing")
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text can be sent: it has no lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+class Exact:
+    """The exact way of reading replies, for the core schema of the ordinary way."""
+
+    def __init__(self, core: Node) -> None:
+        self._core = core
+        self.decimals = any(node["type"] == "decimal" for node in all_types(core))
+
+    @staticmethod
+    def has_long_number(text: str) -> bool:
+        return _MAYBE_LONG.search(text) is not None
+
+    @staticmethod
+    def has_surrogate(text: str) -> bool:
+        return _MAYBE_LONE.search(text) is not None
+
+    @cached_property
+    def _validator(self) -> SchemaValidator:
+        return build(SchemaValidator, rewritten(self._core, lambda node: _put_back(for_reading(node))))
+
+    def validate(self, text: str, *, strict: bool) -> Any:
+        """The reply in a text, by the ordinary way's model; raises pydantic's ValidationError."""
+        area = next((area for area in _AREAS if not _uses(text, area)), _AREAS[0])
+        text = _PAIR_OR_LONE.sub(lambda match: _stand_in(match, area), text)
+        numbers: dict[float, str] = {}
+        if self.decimals:
+            text = _STRING_OR_NUMBER.sub(lambda match: _float_for(match, numbers), text)
+        token = _standing.set(_Stood(numbers, area))
+        try:
+            return self._validator.validate_json(text, strict=strict)
+        finally:
+            _standing.reset(token)
+
+
+def _uses(text: str, area: int) -> bool:
+    return re.search(f"[{chr(area)}-{chr(area + _SURROGATES - 1)}]", text) is not None
+
+
+def _stand_in(match: re.Match[str], area: int) -> str:
+    digits, character = match.groups()
+    if digits is None and character is None:
+        return match[0]
+    code = ord(character) if character else int(digits, 16)
+    return chr(area + code - _FIRST_SURROGATE)
+
+
+def _float_for(match: re.Match[str], numbers: dict[float, str]) -> str:
+    """The text of a float that stands for a number; nothing else in the reply has the same."""
+    text = match[1]
+    if text is None or _WHOLE.match(text):
+        return match[0]
+    number = float(text)
+    if math.isinf(number):
+        number = math.copysign(1.7e308, number)
+    while numbers.setdefault(number, text) != text:
+        number = math.nextafter(number, 0.0 if number else 1.0)
+    return repr(number)
+
+
+def _put_back(node: Node) -> Node:
+    """The schema with a step that turns what stands for something into it."""
+    if node["type"] == "union":
+        return {**node, "choices": _beside_floats(node["choices"])}
+    step = _STEPS.get(node["type"])
+    if step is None:
+        return node
+    kind, function = step
+    outer = {"type": kind, "function": {"type": "no-info", "function": function}, "schema": node}
+    for name in ("ref", "serialization"):
+        if name in node:
+            outer[name] = node.pop(name)
+    return outer
+
+
+def _beside_floats(choices: list[Any]) -> list[Any]:
+    """The choices of a union; where a number may be a float, it is one, as in the ordinary way."""
+    functions = [choice.get("function") if isinstance(choice, dict) else None for choice in choices]
+    if not any(function and function["function"] is _number for function in functions):
+        return choices
+    return [
+        choice["schema"] if function and function["function"] is _decimal else choice
+        for choice, function in zip(choices, functions, strict=True)
+    ]
+
+
+def _decimal(value: Any) -> Any:
+    # Past this step pydantic asks for a Decimal, strictly, where JSON has a number or a string.
+    if type(value) not in (int, float, str):
+        return value
+    text = _standing.get().numbers.get(value) if type(value) is float else None
+    try:
+        return Decimal(str(value) if text is None else text)
+    except InvalidOperation:
+        return value
+
+
+def _number(value: Any) -> Any:
+    text = _standing.get().numbers.get(value) if type(value) is float else None
+    return value if text is None else float(text)
+
+
+def _text(value: Any) -> Any:
+    area = _standing.get().area
+    last = area + _SURROGATES
+    if type(value) is not str or not any(area <= ord(character) < last for character in value):
+        return value
+    change = _FIRST_SURROGATE - area
+    return "".join(chr(ord(item) + change) if area <= ord(item) < last else item for item in value)
+
+
+def _anything(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_anything(item) for item in value]
+    if isinstance(value, dict):
+        return {_text(name): _anything(item) for name, item in value.items()}
+    return _text(_number(value))
+
+
+_STEPS = {
+    "decimal": ("function-before", _decimal),
+    "float": ("function-before", _number),
+    "str": ("function-after", _text),
+    "any": ("function-after", _anything),
+}
