@@ -12,9 +12,11 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast
 from llm_strategy import engine
 from llm_strategy.context import CallSite
 from llm_strategy.engine import Options
+from llm_strategy.errors import CassetteMiss, LLMStrategyError
 from llm_strategy.models import opening, resolve
 from llm_strategy.overrides import NOT_GIVEN, Changes
 from llm_strategy.prompt import Prompt, Rendered
+from llm_strategy.rendering import refuse_while_writing
 from llm_strategy.reply import parse
 from llm_strategy.signature import Binding, Signature
 from llm_strategy.values import JSON, Request, Response
@@ -96,6 +98,7 @@ def implement(
         __tracebackhide__ = True
         chosen, owner = options, None
         if binding is not None:
+            refuse_while_writing()
             owner, *rest = args
             args = tuple(rest)
         elif chosen is None:
@@ -108,13 +111,21 @@ def implement(
         @functools.wraps(function)
         async def implemented(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
-            return (await prepare(args, kwargs).drive(engine.arun)).value
+            try:
+                return (await prepare(args, kwargs).drive(engine.arun)).value
+            except (LLMStrategyError, CassetteMiss, TypeError) as error:
+                _shorten(error)
+                raise
     else:
 
         @functools.wraps(function)
         def implemented(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
-            return prepare(args, kwargs).drive(engine.run).value
+            try:
+                return prepare(args, kwargs).drive(engine.run).value
+            except (LLMStrategyError, CassetteMiss, TypeError) as error:
+                _shorten(error)
+                raise
 
     # What was abstract is no longer.
     implemented.__dict__.pop("__isabstractmethod__", None)
@@ -147,6 +158,18 @@ def _with_options(
     changes = Changes.of(model, name, retries, strict_replies, settings)
     changes = changes if before is None else before.followed_by(changes)
     return implement(function, options, binding=binding, prompt=prompt, changes=changes)
+
+
+def _shorten(error: BaseException) -> None:
+    """Where this library raised an error, let its traceback end at the call, which is what the reader can change."""
+    innermost = error.__traceback__
+    while innermost is not None and innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    if innermost is None or not innermost.tb_frame.f_globals.get("__name__", "").startswith("llm_strategy."):
+        return
+    # A TypeError that was not meant for the reader is a fault of ours, which has to be found.
+    if not isinstance(error, TypeError) or "__tracebackhide__" in innermost.tb_frame.f_locals:
+        error.__traceback__ = None
 
 
 def _given(

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from llm_strategy.canonical import FrozenJSON
 from llm_strategy.errors import PromptError
-from llm_strategy.rendering import field_names, type_text, value_text
+from llm_strategy.rendering import field_names, fields_of, type_text, value_text
 from llm_strategy.schema import Output, argument_check
 from llm_strategy.signature import Parameter, Signature, description_in
 from llm_strategy.values import Message, Request
@@ -48,6 +48,10 @@ class Prompt:
     def __init__(self, signature: Signature) -> None:
         self.signature = signature
         self._heads: dict[type, tuple[Sequence[Block], str]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What is remembered is written anew where a pickle is read.
+        return Prompt, (self.signature,)
 
     @cached_property
     def output(self) -> Output:
@@ -147,8 +151,7 @@ class Prompt:
         texts = []
         if bound:
             name = self.signature.bound_name or "self"
-            fields = {field: getattr(owner, field) for field in field_names(type(owner)) if hasattr(owner, field)}
-            texts.append(Block(f"the fields of {name}", self._argument(name, fields)))
+            texts.append(Block(f"the fields of {name}", self._argument(name, fields_of(owner))))
         for parameter in self.signature.parameters:
             text = self._argument(parameter.name, arguments[parameter.name])
             if parameter.name in self._volatile:
@@ -205,7 +208,7 @@ def structured_types(annotations: Iterable[Any]) -> Iterator[type]:
         annotation = queue.pop(0)
         queue.extend(arg for arg in typing.get_args(annotation) if not isinstance(arg, str | int | bytes | enum.Enum))
         kind = typing.get_origin(annotation) or annotation
-        if isinstance(kind, type) and kind not in seen and _is_structured(kind):
+        if isinstance(kind, type) and kind not in seen and is_structured(kind):
             seen.add(kind)
             yield kind
             queue.extend(hint for _, hint, _ in _fields(kind))
@@ -216,7 +219,8 @@ def _is_typed_dict(kind: type) -> bool:
     return hasattr(kind, "__total__") and hasattr(kind, "__required_keys__")
 
 
-def _is_structured(kind: type) -> bool:
+def is_structured(kind: type) -> bool:
+    """Whether the class declares fields or values in a way of its own, as dataclasses and enumerations do."""
     if dataclasses.is_dataclass(kind) or issubclass(kind, enum.Enum) or hasattr(kind, "__attrs_attrs__"):
         return True
     if issubclass(kind, BaseModel):

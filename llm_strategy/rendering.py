@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import enum
 import inspect
+import threading
 import types
 import typing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any, TypeVar
 
@@ -43,7 +44,8 @@ def value_text(value: Any, name: str) -> str:
         kind = unstable.args[0]
         raise PromptError(
             f"the argument {name!r} holds a value of type {type_text(kind)}, which has no stable form as JSON: pass "
-            "plain data, a dataclass or a pydantic model, or leave it out of the class's fields"
+            "plain data, a dataclass or a pydantic model, or leave it out of the class's fields (where "
+            "a class declares none: by a name that begins with an underscore)"
         ) from None
 
 
@@ -119,7 +121,7 @@ def _writer(kind: type) -> Callable[[Any, str], str]:
     if issubclass(kind, enum.Enum):
         return lambda value, indent: _text(value.value, indent)
     if issubclass(kind, BaseModel):
-        return lambda value, indent: _mapping(value.model_dump(), indent)
+        return lambda value, indent: _mapping(_dumped(value), indent)
     if dataclasses.is_dataclass(kind) or hasattr(kind, "__attrs_attrs__"):
         return _writer_of_fields(field_names(kind))
     if issubclass(kind, str):
@@ -157,13 +159,78 @@ def _float(value: float) -> str:
     return repr(value)
 
 
+class _Writing(threading.local):
+    """Whether this thread is writing a value down."""
+
+    dumping = False
+
+
+_writing = _Writing()
+
+
+class _Asked(Exception):
+    """A value was to be written of which a part would have to be asked for."""
+
+
+def refuse_while_writing() -> None:
+    """Called where a model is about to be asked for a member of an object: to write an object down asks for none."""
+    if _writing.dumping:
+        raise _Asked
+
+
+def _dumped(value: BaseModel) -> Mapping[str, Any]:
+    """The model's own form; without computed fields where a model would have to be asked for one."""
+    _writing.dumping = True
+    try:
+        return value.model_dump()
+    except _Asked:
+        return fields_of(value)
+    finally:
+        _writing.dumping = False
+
+
+def fields_of(value: Any) -> dict[str, Any]:
+    """The fields of an object by name. Where its class declares none, its public attributes are taken for them."""
+    kind = type(value)
+    names: Iterable[str] = field_names(kind)
+    if not names and not _declares(kind):
+        names = [name for name in (*_slots(kind), *getattr(value, "__dict__", ())) if _is_public(kind, name)]
+    return {name: getattr(value, name) for name in names if hasattr(value, name)}
+
+
+def _declares(kind: type) -> bool:
+    return dataclasses.is_dataclass(kind) or issubclass(kind, BaseModel) or hasattr(kind, "__attrs_attrs__")
+
+
+def _slots(kind: type) -> list[str]:
+    named = [
+        (name, member)
+        for base in reversed(kind.__mro__)
+        if "__slots__" in vars(base)
+        for name, member in vars(base).items()
+    ]
+    return [name for name, member in named if inspect.ismemberdescriptor(member)]
+
+
+def _is_public(kind: type, name: str) -> bool:
+    return not name.startswith("_") and not isinstance(inspect.getattr_static(kind, name, None), cached_property)
+
+
 @_for_each_type
 def field_names(kind: type) -> tuple[str, ...]:
-    """The names of the fields that make up a value of a class; members of other kinds are no part of it."""
+    """The names of the fields that make up a value of a class; what a model is asked for is no part of it."""
+    return tuple(
+        name for name in _declared(kind) if not hasattr(inspect.getattr_static(kind, name, None), "asks_model")
+    )
+
+
+def _declared(kind: type) -> tuple[str, ...]:
     if dataclasses.is_dataclass(kind):
         return tuple(field.name for field in dataclasses.fields(kind))
     if issubclass(kind, BaseModel):
         return tuple(kind.model_fields)
+    if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+        return tuple(kind._fields)
     if hasattr(kind, "__attrs_attrs__"):
         return tuple(attribute.name for attribute in kind.__attrs_attrs__)
     hints: dict[str, Any] = {}

@@ -67,6 +67,11 @@ class ModelSource:
         self._recorded = recorded
         self._model: Model | None = None
         self._lock = threading.Lock()
+        self._given: tuple[Any, ...] | None = None
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        # As it was given, since neither a lock nor what makes the model would pickle.
+        return super().__reduce__() if self._given is None else (resolve, self._given)
 
     @property
     def model(self) -> Model:
@@ -157,6 +162,12 @@ def resolve(model: Any, name: str | None = None) -> ModelSource:
     """
     if isinstance(model, ModelSource):
         return model
+    source = _source(model, name)
+    source._given = (model, name)
+    return source
+
+
+def _source(model: Any, name: str | None) -> ModelSource:
     if isinstance(model, str):
         return _from_string(model)
     if _is_conversation(model):
@@ -249,13 +260,22 @@ def _as_model(made: Any, name: str | None = None) -> Model:
 
 def _package(model: Any) -> str | None:
     """Which optional package a model's class comes from, found without importing any."""
-    for base in type(model).__mro__:
+    return _package_of(type(model))
+
+
+def _package_of(cls: type) -> str | None:
+    for base in cls.__mro__:
         module = base.__module__
         if module.startswith("openai.") and base.__name__.endswith("Client"):
             return "openai"
         if module.startswith("langchain_core.language_models") or base.__name__ == "RunnableBindingBase":
             return "langchain_core"
     return None
+
+
+def is_model_class(cls: type) -> bool:
+    """Whether a class is one of models or their clients, given where an instance was meant."""
+    return _package_of(cls) is not None or hasattr(cls, "generate") or hasattr(cls, "agenerate")
 
 
 def _takes_nothing(factory: Callable[..., Any]) -> bool:

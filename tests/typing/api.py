@@ -105,6 +105,30 @@ async def coroutine_functions() -> None:
     find([], "q").append(Customer("a", "b"))  # type: ignore[attr-defined]  # it has to be awaited
 
 
+@llm_strategy
+def shout(text: str) -> str:
+    """Say it louder."""
+    raise NotImplementedError
+
+
+@llm_strategy
+@dataclass
+class Shop:
+    name: str
+
+    def slogan(self, words: int) -> str:
+        """Invent a slogan."""
+        raise NotImplementedError
+
+
+def without_parentheses() -> None:
+    assert_type(shout("a"), str)
+    assert_type(shout.request("a"), Request)
+    assert_type(Shop("a").slogan(3), str)
+    shout(1)  # type: ignore[arg-type]  # text is a str
+    Shop(3)  # type: ignore[arg-type]  # name is a str
+
+
 @llm_strategy(MODEL)
 def greet(name: str, now: Volatile[datetime], *others: str, loud: bool = False) -> str:
     """Greet by time of day."""
@@ -299,7 +323,7 @@ def models(client: object) -> None:
     wrong: Model = Nameless()  # type: ignore[assignment]  # it has no name
     ScriptedModel([1])  # type: ignore[list-item]  # replies are texts or responses
     StubModel(True)  # type: ignore[call-arg]  # recorded is keyword-only
-    llm_strategy(MODEL, retries="2")  # type: ignore[arg-type]  # retries is an int
+    llm_strategy(MODEL, retries="2")  # type: ignore[call-overload]  # retries is an int
     use(wrong)
 
 
