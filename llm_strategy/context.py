@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from llm_strategy import slot
 from llm_strategy.errors import CassetteMiss
@@ -43,6 +43,13 @@ class Ask(NamedTuple):
     request: Request
     source: ModelSource | None
     site: CallSite
+
+
+class Stream(Protocol):
+    """An answer on its way, piece by piece."""
+
+    def end(self) -> None:
+        """Stop reading; what has arrived is recorded when this returns."""
 
 
 Place = tuple[CallLog, int]
@@ -87,6 +94,13 @@ class Turn:
         self.call = None
         for log, place in self._logs:
             log.reopen(place)
+
+    def watch(self, stream: Stream) -> None:
+        """The answer is read from a stream, which ends with the scope at the latest."""
+
+    def read_on(self) -> CassetteMiss:
+        """The error for a caller who reads on where the recorded one stopped."""
+        return CassetteMiss("this answer was closed before its end", request=self.ask.request)
 
     def log_to(self, log: CallLog) -> None:
         """Keep the call in another log too."""

@@ -92,21 +92,34 @@ def value_steps(request: Request, output: Output, options: Options) -> Steps:
         try:
             parsed = parse(turn.call.response, output, strict=options.strict_replies)
         except ReplyError as error:
-            if attempt == options.retries or error.finish_reason in _FINAL:
-                if attempt:
-                    error.add_note(f"This was attempt {attempt + 1}; each is a call in the log.")
-                if turn.call.replayed:
-                    error.add_note(
-                        "The reply was replayed; to ask the model again: pytest --llm-record=all (mode='all')"
-                    )
+            if is_final(error, attempt, options):
+                annotate(error, attempt, turn)
                 raise
-            said = Message("assistant", error.reply), Message("user", complaint(error))
-            request = replace(request, messages=(*request.messages, *said))
+            request = request_again(request, error)
         else:
             if parsed.repairs:
                 turn.repaired(parsed.repairs)
             return Answer(parsed.value, turn.call.response.content)
     raise ValueError(f"retries must be 0 or more, not {options.retries}")
+
+
+def is_final(error: ReplyError, attempt: int, options: Options) -> bool:
+    """Whether the model is not asked again after a reply that was no value."""
+    return attempt == options.retries or error.finish_reason in _FINAL
+
+
+def annotate(error: ReplyError, attempt: int, turn: Turn) -> None:
+    """Say of an error which attempt it ends, and what to do about a reply that is replayed."""
+    if attempt:
+        error.add_note(f"This was attempt {attempt + 1}; each is a call in the log.")
+    if turn.call is not None and turn.call.replayed:
+        error.add_note("The reply was replayed; to ask the model again: pytest --llm-record=all (mode='all')")
+
+
+def request_again(request: Request, error: ReplyError) -> Request:
+    """The conversation with the reply that was no value, and a short account of what is wrong with it."""
+    said = Message("assistant", error.reply), Message("user", complaint(error))
+    return replace(request, messages=(*request.messages, *said))
 
 
 def text_steps(request: Request) -> Steps:
@@ -139,11 +152,13 @@ async def arun(steps: Steps, options: Options, site: CallSite) -> Any:
         return stop.value
 
 
-def _scope() -> Scope:
+def scope() -> Scope:
+    """The scope of a call made here and now."""
     return current() or Scope()
 
 
-def _source(ask: Ask) -> ModelSource:
+def source(ask: Ask) -> ModelSource:
+    """The model to ask; raises ModelError where none is given."""
     if ask.source is None:
         raise ModelError(
             f"no model is given for {ask.site.function or 'this call'}: name one, as in "
@@ -155,13 +170,13 @@ def _source(ask: Ask) -> ModelSource:
 
 def _answer(ask: Ask) -> Turn:
     __tracebackhide__ = True
-    turn = _scope().enter(ask)
+    turn = scope().enter(ask)
     if turn.call is None:
         try:
             turn.acquire()
             if turn.call is None:
                 with asking():
-                    response = _source(ask).generate(ask.request.sent())
+                    response = source(ask).generate(ask.request.sent())
                 turn.record(response)
         finally:
             turn.release()
@@ -174,13 +189,13 @@ _POLL = 0.02
 
 async def _aanswer(ask: Ask) -> Turn:
     __tracebackhide__ = True
-    turn = _scope().enter(ask)
+    turn = scope().enter(ask)
     if turn.call is None:
         try:
             await acquire(turn)
             if turn.call is None:
                 with asking():
-                    response = await _source(ask).agenerate(ask.request.sent())
+                    response = await source(ask).agenerate(ask.request.sent())
                 await in_thread(turn.record, response)
         finally:
             turn.release()

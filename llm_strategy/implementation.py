@@ -30,8 +30,9 @@ class StrategyFunction(Protocol[P, R]):
 
     All without any model: `request` renders what would be asked; `parse` turns a reply's text into a
     value of the return type, as a call does, and raises ReplyError; `reply` gives the text of the reply
-    that stands for a value, and raises ValueError for what is no value of the return type. `with_options`
-    gives the same function with another model, other retries or settings; one that is None is not sent.
+    that stands for a value, and raises ValueError for what is no value of the return type. Of a stream
+    the value is the list of its items, or the text. `with_options` gives the same function with another
+    model, other retries or settings; one that is None is not sent.
     """
 
     __name__: str
@@ -66,12 +67,31 @@ class _Prepared:
             arguments, owner, source.name if source else None, self.options.settings, self.options.before
         )
 
-    def drive(self, driver: Callable[..., Any]) -> Any:
+    def run(self) -> Any:
         __tracebackhide__ = True
+        if self.prompt.streamed is not None:
+            return self._open_stream()
+        return engine.run(self._steps(), self.options, self._site()).value
+
+    async def arun(self) -> Any:
+        __tracebackhide__ = True
+        if self.prompt.streamed is not None:
+            return self._open_stream()
+        return (await engine.arun(self._steps(), self.options, self._site())).value
+
+    def _steps(self) -> engine.Steps:
+        return engine.value_steps(self.rendered.request, self.prompt.output, self.options)
+
+    def _site(self) -> CallSite:
         signature = self.prompt.signature
-        steps = engine.value_steps(self.rendered.request, self.prompt.output, self.options)
-        site = CallSite(signature.name, signature.file, signature.line, self.rendered.blocks)
-        return driver(steps, self.options, site)
+        return CallSite(signature.name, signature.file, signature.line, self.rendered.blocks)
+
+    def _open_stream(self) -> Any:
+        __tracebackhide__ = True
+        # Here, because few functions return streams.
+        from llm_strategy.stream import open_stream
+
+        return open_stream(self.prompt, self.rendered, self.options)
 
 
 def implement(
@@ -112,7 +132,7 @@ def implement(
         async def implemented(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
             try:
-                return (await prepare(args, kwargs).drive(engine.arun)).value
+                return await prepare(args, kwargs).arun()
             except (LLMStrategyError, CassetteMiss, TypeError) as error:
                 _shorten(error)
                 raise
@@ -122,7 +142,7 @@ def implement(
         def implemented(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
             try:
-                return prepare(args, kwargs).drive(engine.run).value
+                return prepare(args, kwargs).run()
             except (LLMStrategyError, CassetteMiss, TypeError) as error:
                 _shorten(error)
                 raise
@@ -133,8 +153,10 @@ def implement(
     strict = options is not None and options.strict_replies
     if changes is not None and changes.strict_replies is not None:
         strict = changes.strict_replies
-    implemented.parse = lambda text: parse(Response(text), prompt.output, strict=strict).value
-    implemented.reply = lambda value: prompt.output.dump(value)  # noqa: PLW0108  # `output` is made at the first use
+    implemented.parse = lambda text: (
+        text if prompt.is_text else parse(Response(text), prompt.output, strict=strict).value
+    )
+    implemented.reply = lambda value: value if prompt.is_text else prompt.output.dump(value)
     implemented.with_options = functools.partial(_with_options, function, options, binding, prompt, changes)
     implemented.__llm_prompt__ = prompt
     return cast(FunctionType, implemented)

@@ -17,6 +17,7 @@ from llm_strategy.errors import PromptError
 from llm_strategy.rendering import field_names, fields_of, type_text, value_text
 from llm_strategy.schema import Output, argument_check
 from llm_strategy.signature import Parameter, Signature, description_in
+from llm_strategy.streamed import Streamed, streamed
 from llm_strategy.values import Message, Request
 
 SYSTEM = Message(
@@ -24,6 +25,13 @@ SYSTEM = Message(
     "You implement Python functions that have no body. You are given the signature, the documentation and the "
     "arguments of one call. Work out what the call returns and reply with one JSON object whose property "
     '"return_value" holds it. Reply with that JSON object only.',
+)
+
+SYSTEM_FOR_TEXT = Message(
+    "system",
+    "You implement Python functions that have no body. You are given the signature, the documentation and the "
+    "arguments of one call. Work out what the call returns, which is a text, and reply with that text only: no JSON, "
+    "no quotation marks and no code fence around it, and no word about it.",
 )
 
 
@@ -54,8 +62,27 @@ class Prompt:
         return Prompt, (self.signature,)
 
     @cached_property
+    def streamed(self) -> Streamed | None:
+        """The stream that the function returns, if it returns one."""
+        signature = self.signature
+        return streamed(signature.returns, signature.name, coroutine=signature.asynchronous)
+
+    @cached_property
+    def is_text(self) -> bool:
+        """Whether the reply is text as it comes, and no JSON object."""
+        return self.streamed is not None and self.streamed.is_text
+
+    @cached_property
     def output(self) -> Output:
-        return Output(self.signature.returns, self.signature.name)
+        """The form of the reply; that of a stream is a list of what it yields."""
+        returns = self.signature.returns if self.streamed is None else list.__class_getitem__(self.streamed.item)
+        return Output(returns, self.signature.name)
+
+    @cached_property
+    def item(self) -> Output:
+        """The form of what a stream yields."""
+        assert self.streamed is not None
+        return Output(self.streamed.item, self.signature.name)
 
     @cached_property
     def _checks(self) -> list[tuple[Parameter, Callable[[Any], str | None]]]:
@@ -98,9 +125,11 @@ class Prompt:
         rest = [*self._arguments(arguments, owner, volatile), self._foot]
         text = (beginning + _joined(rest)).rstrip("\n")
         # A conversation that has its own instructions keeps them.
-        opening = before if before and before[0].role == "system" else (SYSTEM, *before)
+        system = SYSTEM_FOR_TEXT if self.is_text else SYSTEM
+        opening = before if before and before[0].role == "system" else (system, *before)
         messages = (*opening, Message("user", text))
-        request = Request(model, messages, self.output.schema, (), settings, volatile)
+        schema = None if self.is_text else self.output.schema
+        request = Request(model, messages, schema, (), settings, volatile)
         return Rendered(request, [*head, *rest])
 
     def _head(self, owner: Any) -> tuple[Sequence[Block], str]:
@@ -172,7 +201,10 @@ class Prompt:
 
     @cached_property
     def _foot(self) -> Block:
-        return schema_block(self.output)
+        return TEXT_BLOCK if self.is_text else schema_block(self.output)
+
+
+TEXT_BLOCK = Block("the form of the result", "Reply with the text itself, as plain text.")
 
 
 def schema_block(output: Output) -> Block:

@@ -283,16 +283,26 @@ class Response:
 
     `finish_reason` is "stop", "length" (cut off), "content_filter", "tool_call", "refusal" (then
     `content` is the model's own words for it) or a word of the provider's own. `model` is the name
-    that the provider gave of what answered.
+    that the provider gave of what answered. `pieces` are the parts of `content` in which a streamed
+    answer arrived; `closed_early` says that the caller stopped reading it, so that neither the rest
+    nor why the model stopped (`finish_reason` is "") is known.
     """
 
     content: str
     usage: Usage | None = None
     finish_reason: str = "stop"
     model: str | None = None
+    pieces: tuple[str, ...] = ()
+    closed_early: bool = False
 
     def to_json(self) -> dict[str, JSON]:
-        data: dict[str, JSON] = {"content": self.content, "finish_reason": self.finish_reason}
+        data: dict[str, JSON] = {"content": self.content}
+        if self.pieces:
+            data["pieces"] = list(self.pieces)
+        if self.closed_early:
+            data["closed_early"] = True
+        else:
+            data["finish_reason"] = self.finish_reason
         if self.model is not None:
             data["model"] = self.model
         if self.usage is not None:
@@ -301,10 +311,24 @@ class Response:
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Response:
+        """The response in a JSON object; raises ValueError where its parts do not agree."""
         usage = data.get("usage")
+        closed_early = data.get("closed_early", False)
+        if not isinstance(closed_early, bool):
+            raise ValueError("its closed_early is neither true nor false")
         return cls(
             data["content"],
             None if usage is None else Usage.from_json(usage),
-            data.get("finish_reason", "stop"),
+            "" if closed_early else data.get("finish_reason", "stop"),
             data.get("model"),
+            _checked(data["pieces"], data["content"]) if "pieces" in data else (),
+            closed_early,
         )
+
+
+def _checked(pieces: JSON, content: JSON) -> tuple[str, ...]:
+    if not isinstance(pieces, list) or not all(isinstance(piece, str) for piece in pieces):
+        raise ValueError("its pieces are no list of texts")
+    if "".join(pieces) != content:
+        raise ValueError("its pieces, joined, are not its content")
+    return tuple(pieces)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from itertools import accumulate
+from os.path import commonprefix
 from typing import Any
 
 from llm_strategy.canonical import digest
@@ -24,7 +27,7 @@ def call_document(call: Call) -> bytes:
     Raises SecretFound where a known credential would still stand in it.
     """
     http = call.request.http if isinstance(call.request, HTTPRequest) else None
-    response = each_text(call.response.to_json(), scrub_reply)
+    response = _written(call.response)
     request = each_text(call.request.stored if http is None else http, scrub)
     document: dict[str, JSON] = {"key": call.key}
     if call.function is not None:
@@ -45,6 +48,34 @@ def call_document(call: Call) -> bytes:
             f"{known}, in a form that could not be replaced; nothing was written"
         )
     return text.encode("utf-8")
+
+
+def _written(response: Response) -> dict[str, JSON]:
+    """A response as JSON, fit to be written."""
+    written: dict[str, JSON] = each_text(response.to_json(), scrub_reply)
+    if response.pieces:
+        written["pieces"] = _pieces(response, written["content"])
+    return written
+
+
+def _pieces(response: Response, content: str) -> list[str]:
+    """The pieces of a response of which `content` may be written.
+
+    What is replaced may reach over several pieces, or look like something else in one: where a
+    text was changed, what lies between its first change and its last is one piece.
+    """
+    if content == response.content:
+        return list(response.pieces)
+    before = len(commonprefix([response.content, content]))
+    rest = response.content[before:], content[before:]
+    after = len(commonprefix([text[::-1] for text in rest]))
+    ends = list(accumulate(map(len, response.pieces)))
+    first = bisect_right(ends, before)
+    last = bisect_left([0, *ends], len(response.content) - after)
+    start, stop = ([0, *ends][first], [0, *ends][last])
+    middle = content[start : len(content) - (len(response.content) - stop)]
+    pieces = [*response.pieces[:first], middle, *response.pieces[last:]]
+    return [piece for piece in pieces if piece]
 
 
 def response_digest(key: str, response: JSON) -> str:

@@ -32,6 +32,25 @@ def explain(scope: CassetteScope, ask: Ask, occurrence: int) -> CassetteMiss:
     return CassetteMiss(text, request=ask.request, function=ask.site.function, causes=causes)
 
 
+def explain_end(scope: CassetteScope, ask: Ask, recorded: Entry | None) -> CassetteMiss:
+    """The error for a stream that is read further than its recording goes."""
+    name = ask.site.function or "a model"
+    count = len(recorded.response.pieces) if recorded else 0
+    pieces = f"{count} piece{'s' * (count != 1)}"
+    place = f" ({shown_place(recorded)})" if recorded else ""
+    command = scope.rules.command or f"{ENVIRONMENT}=new, or use_cassette(..., mode='new')"
+    text = (
+        f"{name} is read further than its recording goes: when it was recorded, its caller stopped reading after "
+        f"{pieces}{place}\n\nTo ask {ask.request.model or 'the model'} again: {_afresh(command)}"
+    )
+    cause = "a stream is read further than it was recorded"
+    return CassetteMiss(text, request=ask.request, function=ask.site.function, causes=(cause,))
+
+
+def _afresh(command: str) -> str:
+    return command.replace("--llm-record", "--llm-record=all").replace("=new", "=all").replace("'new'", "'all'")
+
+
 def _reason(scope: CassetteScope, ask: Ask, occurrence: int) -> tuple[tuple[str, ...], list[str]]:
     if scope.rules.refusal is not None:
         return (scope.rules.refusal,), [scope.rules.refusal]

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from weakref import WeakSet
 
 from llm_strategy.cassette.account import Account
 from llm_strategy.cassette.disk import acquire, release
 from llm_strategy.cassette.entry import Entry
-from llm_strategy.cassette.miss import explain
+from llm_strategy.cassette.miss import explain, explain_end
 from llm_strategy.cassette.modes import Mode
 from llm_strategy.cassette.store import CassetteFile, open_file
-from llm_strategy.context import Ask, Place, Scope, Turn
+from llm_strategy.context import Ask, Place, Scope, Stream, Turn
 from llm_strategy.errors import CassetteMiss, SecretFound
 from llm_strategy.log import Call
 from llm_strategy.redaction import find_known
@@ -81,6 +82,7 @@ class CassetteScope(Scope):
         self.project = project
         self.misses: list[CassetteMiss] = []
         self.usage = Usage()
+        self.streams: WeakSet[Stream] = WeakSet()
         self._lock = threading.Lock()
         self._file: CassetteFile | None = None
 
@@ -175,7 +177,9 @@ class CassetteScope(Scope):
     def miss(self, ask: Ask, occurrence: int) -> None:
         """Raise CassetteMiss, and keep it: whatever the code under test catches, the test must fail."""
         __tracebackhide__ = True
-        error = explain(self, ask, occurrence)
+        raise self.keep(explain(self, ask, occurrence), ask)
+
+    def keep(self, error: CassetteMiss, ask: Ask) -> CassetteMiss:
         with self._lock:
             known = any(miss.request == error.request and miss.function == error.function for miss in self.misses)
             if not known:
@@ -185,11 +189,19 @@ class CassetteScope(Scope):
                 if self.rules.mode == "dry":
                     asked = f"{ask.site.function or 'a model'} would ask {ask.request.model}"
                     self.account.notes.append(f"{self.rules.owner or self.path}: {asked}")
-        raise error
+        return error
+
+    def close(self) -> None:
+        """End the scope, and every stream in it: what these have got so far belongs to its recording."""
+        for stream in list(self.streams):
+            stream.end()
+        super().close()
 
     def elsewhere(self, key: str, occurrence: int) -> Entry | None:
-        """The same call in another cassette of the project."""
-        return None if self.project is None else self.project.find(key, occurrence, apart_from=self.path)
+        """The same call in another cassette of the project, with its whole answer."""
+        found = None if self.project is None else self.project.find(key, occurrence, apart_from=self.path)
+        # What another caller stopped reading may be less than this one wants.
+        return None if found is None or found.closed_early else found
 
     def copies(self) -> bool:
         return self.rules.mode == "new"
@@ -231,12 +243,20 @@ class CassetteTurn(Turn):
         super().__init__(places, ask, occurrence)
         self._scope = scope
         self._held: object = None
+        self._entry: Entry | None = None
         if entry is not None:
             self._replay(entry)
 
     def _replay(self, entry: Entry) -> None:
+        self._entry = entry
         self.finish(self._made(entry.response, replayed=True))
         self._scope.account.count(replayed=1)
+
+    def watch(self, stream: Stream) -> None:
+        self._scope.streams.add(stream)
+
+    def read_on(self) -> CassetteMiss:
+        return self._scope.keep(explain_end(self._scope, self.ask, self._entry), self.ask)
 
     def acquire(self, blocking: bool = True) -> bool:
         """Take the right to ask for this occurrence, then look whether another process has asked meanwhile."""

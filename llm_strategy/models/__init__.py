@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, closing
 from contextvars import copy_context
 from typing import Any, Protocol, runtime_checkable
 
@@ -24,6 +25,10 @@ class Model(Protocol):
     `name` is "provider:name", as it stands in keys; `settings` are those the model brings along, in
     provider-neutral names; `recorded` says whether its answers are kept in cassettes. One of
     `generate` and `agenerate` is enough: the other is derived from it.
+
+    A model that gives its answers in pieces has `stream(request)` or `astream(request)` too. They
+    yield the texts as they arrive, and last, where more is known, a `Response` that says how the
+    answer ended and what it cost; the pieces, joined, are its content.
     """
 
     @property
@@ -122,6 +127,49 @@ class ModelSource:
             raise
         except Exception as error:
             raise self._failed(error) from error
+
+    def stream(self, request: Request) -> Generator[str | Response, None, None]:
+        """Ask the model, and get the texts of its answer as they arrive, or the answer whole."""
+        __tracebackhide__ = True
+        from llm_strategy.models.streaming import pieces
+
+        try:
+            arriving = pieces(self.model, request)
+            if arriving is None:
+                yield self.generate(request)
+                return
+            with closing(arriving):
+                for piece in arriving:
+                    yield self._checked_piece(piece)
+        except LLMStrategyError:
+            raise
+        except Exception as error:
+            raise self._failed(error) from error
+
+    async def astream(self, request: Request) -> AsyncGenerator[str | Response, None]:
+        """As `stream`, in an event loop."""
+        __tracebackhide__ = True
+        from llm_strategy.models.streaming import apieces
+
+        try:
+            arriving = apieces(self.model, request)
+            if arriving is None:
+                yield await self.agenerate(request)
+                return
+            async with aclosing(arriving):
+                async for piece in arriving:
+                    yield self._checked_piece(piece)
+        except LLMStrategyError:
+            raise
+        except Exception as error:
+            raise self._failed(error) from error
+
+    def _checked_piece(self, piece: object) -> str | Response:
+        if not isinstance(piece, str | Response):
+            raise ModelError(
+                f"the model {self.name} has to stream texts, and last a Response, not {type(piece).__name__}"
+            )
+        return piece
 
     def _checked(self, response: object) -> Response:
         if not isinstance(response, Response):

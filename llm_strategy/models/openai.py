@@ -7,8 +7,9 @@ import contextvars
 import inspect
 import os
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, closing, contextmanager
 from functools import cache, partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +18,9 @@ from llm_strategy.canonical import FrozenJSON
 from llm_strategy.errors import LLMStrategyError, ModelError
 from llm_strategy.models.exchange import ResponseFormats, at_once, model_error
 from llm_strategy.models.settings import normalized
+from llm_strategy.models.streaming import from_asynchronous, from_synchronous
 from llm_strategy.values import JSON, Request, Response
+from llm_strategy.wire.chat_completion_chunks import Assembly
 from llm_strategy.wire.chat_completions import decode, encode, tokens_name
 
 _PREFIX = "openai:"
@@ -65,24 +68,90 @@ class OpenAIModel:
         create = _create_async if _is_async(self._client) else _create_in_thread
         return await self._answer(request, lambda: self._client, create)
 
+    def stream(self, request: Request) -> Generator[str | Response, None, None]:
+        """Ask the model, and get the texts of its answer as they arrive, and last the rest."""
+        if self._client is not None and _is_async(self._client):
+            yield from from_asynchronous(self._copied_pieces(request))
+            return
+        with self._failing() as told:
+            client = told.client = self._own.synchronous() if self._client is None else self._client
+            chunks = at_once(self._formats.ask(request, _sender(request, client, told.address, _open)))
+            with closing(chunks):
+                assembly = Assembly()
+                for chunk in chunks:
+                    if text := assembly.add(_body(chunk)):
+                        yield text
+            yield self._assembled(assembly)
+
+    async def astream(self, request: Request) -> AsyncGenerator[str | Response, None]:
+        """As `stream`, in an event loop. A synchronous client is read in a worker thread."""
+        if self._client is not None and not _is_async(self._client):
+            pieces = from_synchronous(self.stream(request))
+        else:
+            pieces = self._pieces(request, lambda: self._own.asynchronous() if self._client is None else self._client)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
+
+    async def _pieces(self, request: Request, connect: Callable[[], Any]) -> AsyncGenerator[str | Response, None]:
+        with self._failing() as told:
+            client = told.client = connect()
+            chunks = await self._formats.ask(request, _sender(request, client, told.address, _open_async))
+            async with chunks:
+                assembly = Assembly()
+                async for chunk in chunks:
+                    if text := assembly.add(_body(chunk)):
+                        yield text
+            yield self._assembled(assembly)
+
+    async def _copied_pieces(self, request: Request) -> AsyncGenerator[str | Response, None]:
+        """The pieces from an asynchronous client, whose connections belong to the loop they were opened in."""
+        async with _copy(self._client) as copied, aclosing(self._pieces(request, lambda: copied)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    def _assembled(self, assembly: Assembly) -> Response:
+        response = self._decoded(assembly.body)
+        if assembly.finish_reason is None:
+            raise ModelError(f"{self.name} broke off its answer: the stream ended without saying why. Ask again.")
+        return response
+
     async def _answer(self, request: Request, connect: Callable[[], Any], create: _Create) -> Response:
-        address = ""
+        with self._failing() as told:
+            client = told.client = connect()
+            completion = await self._formats.ask(request, _sender(request, client, told.address, create))
+            return self._decoded(_body(completion))
+
+    @contextmanager
+    def _failing(self) -> Iterator[_Told]:
+        """What fails inside is raised as ModelError, with what was told of the client in it."""
+        told = _Told()
         try:
-            client = connect()
-            address = str(getattr(client, "base_url", ""))
-            completion = await self._formats.ask(request, _sender(request, client, address, create))
+            yield told
         except LLMStrategyError:
             raise
         except Exception as error:
             key = "OPENAI_API_KEY and OPENAI_BASE_URL" if self._client is None else "the client's key"
-            raise model_error(self.name, error, address=address, key=key) from error
+            raise model_error(self.name, error, address=told.address, key=key) from error
+
+    def _decoded(self, body: Any) -> Response:
         try:
-            return decode(_body(completion))
+            return decode(body)
         except ValueError as error:
             raise ModelError(
                 f"{self.name} sent no chat completion: {error}. Check that the server speaks Chat Completions and "
                 "that its address is the one in its documentation, which usually ends in /v1."
             ) from error
+
+
+class _Told:
+    """Which client is asked, once that is known."""
+
+    client: Any = None
+
+    @property
+    def address(self) -> str:
+        return str(getattr(self.client, "base_url", ""))
 
 
 _Create = Callable[[Any, dict[str, Any]], Awaitable[Any]]
@@ -131,6 +200,33 @@ async def _create_async(client: Any, arguments: dict[str, Any]) -> Any:
     return await client.chat.completions.create(**arguments)
 
 
+async def _open(client: Any, arguments: dict[str, Any]) -> Any:
+    try:
+        return client.chat.completions.create(**arguments, **_STREAMED)
+    except Exception as error:
+        if not _refuses_usage(error):
+            raise
+    return client.chat.completions.create(**arguments, stream=True)
+
+
+async def _open_async(client: Any, arguments: dict[str, Any]) -> Any:
+    try:
+        return await client.chat.completions.create(**arguments, **_STREAMED)
+    except Exception as error:
+        if not _refuses_usage(error):
+            raise
+    return await client.chat.completions.create(**arguments, stream=True)
+
+
+_STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+
+
+def _refuses_usage(error: Exception) -> bool:
+    """Whether a server does not know how to say at the end of a stream what it cost."""
+    told = f"{error} {getattr(error, 'body', None)}"
+    return getattr(error, "status_code", None) in (400, 422) and ("stream_options" in told or "include_usage" in told)
+
+
 async def _create_in_thread(client: Any, arguments: dict[str, Any]) -> Any:
     return await asyncio.to_thread(client.chat.completions.create, **arguments)
 
@@ -140,6 +236,17 @@ async def _create_in_loop(client: Any, arguments: dict[str, Any]) -> Any:
 
     Its connections belong to the loop they were opened in, hence a copy with its own.
     """
+
+    async def ask() -> Any:
+        async with _copy(client) as copied:
+            return await copied.chat.completions.create(**arguments)
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(contextvars.copy_context().run, asyncio.run, ask()).result()
+
+
+def _copy(client: Any) -> Any:
+    """An asynchronous client like this one, with connections of its own."""
     from openai import DefaultAsyncHttpxClient
 
     if type(getattr(client, "_client", None)).__name__ not in ("AsyncHttpxClientWrapper", "NoneType"):
@@ -147,13 +254,7 @@ async def _create_in_loop(client: Any, arguments: dict[str, Any]) -> Any:
             f"this {type(client).__name__} was given an http_client, which cannot serve a function that is not async: "
             f"give {type(client).__name__.removeprefix('Async')}(...), or make the function async"
         )
-
-    async def ask() -> Any:
-        async with client.copy(http_client=DefaultAsyncHttpxClient()) as copied:
-            return await copied.chat.completions.create(**arguments)
-
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(contextvars.copy_context().run, asyncio.run, ask()).result()
+    return client.copy(http_client=DefaultAsyncHttpxClient())
 
 
 def _is_async(client: Any) -> bool:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
 from llm_strategy.canonical import FrozenJSON
 from llm_strategy.errors import ModelError
 from llm_strategy.values import Request, Response
 
+Reply = str | Response | Iterable[str]
+
 
 class ScriptedModel:
     """Answers from a list of replies, or from a function of the request.
 
-    A reply is the raw text that a model would send, such as '{"return_value": 1}', or a `Response`.
+    A reply is the raw text that a model would send, such as '{"return_value": 1}', or a `Response`, or
+    the pieces in which the text comes where it is streamed: a list or any iterable of texts.
     `requests` lists what was asked. Once the list is used up, ModelError is raised. With
     `recorded=True` the answers are kept in cassettes and replayed, as a provider's are.
     """
 
     def __init__(
         self,
-        replies: Iterable[str | Response] | Callable[[Request], str | Response],
+        replies: Iterable[Reply] | Callable[[Request], Reply],
         *,
         name: str = "scripted",
         recorded: bool = False,
@@ -43,6 +46,31 @@ class ScriptedModel:
         vars(self).update(state, _lock=threading.Lock())
 
     def generate(self, request: Request) -> Response:
+        reply = self._next(request)
+        if isinstance(reply, str):
+            return Response(reply, model=self.name)
+        return reply if isinstance(reply, Response) else Response("".join(_texts(reply)), model=self.name)
+
+    async def agenerate(self, request: Request) -> Response:
+        return self.generate(request)
+
+    def stream(self, request: Request) -> Iterator[str | Response]:
+        """The pieces of the reply, and the rest of it; a reply that is one text or has no pieces comes whole."""
+        reply = self._next(request)
+        if isinstance(reply, str):
+            yield Response(reply, model=self.name)
+        elif isinstance(reply, Response):
+            yield from reply.pieces
+            yield reply
+        else:
+            yield from _texts(reply)
+            yield Response("", model=self.name)
+
+    async def astream(self, request: Request) -> AsyncIterator[str | Response]:
+        for piece in self.stream(request):
+            yield piece
+
+    def _next(self, request: Request) -> Reply:
         with self._lock:
             self.requests.append(request)
             position = len(self.requests)
@@ -52,9 +80,16 @@ class ScriptedModel:
                     f"number {position}: {request.messages[-1].content.splitlines()[0]!r}"
                 )
         reply = self._replies[position - 1] if self._answer is None else self._answer(request)
-        if not isinstance(reply, str | Response):
-            raise TypeError(f"a reply is the text that a model would send, or a Response, not {reply!r}")
-        return reply if isinstance(reply, Response) else Response(reply, model=self.name)
+        if isinstance(reply, bytes | dict) or not isinstance(reply, str | Response | Iterable):
+            raise TypeError(f"{_WHAT}, not {reply!r}")
+        return reply
 
-    async def agenerate(self, request: Request) -> Response:
-        return self.generate(request)
+
+_WHAT = "a reply is the text that a model would send, or its pieces, or a Response"
+
+
+def _texts(pieces: Iterable[str]) -> Iterator[str]:
+    for piece in pieces:
+        if not isinstance(piece, str):
+            raise TypeError(f"{_WHAT}; among its pieces is {piece!r}")
+        yield piece

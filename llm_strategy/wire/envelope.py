@@ -57,7 +57,7 @@ class HTTPResponse(Response):
     def of(cls, http: Mapping[str, JSON]) -> HTTPResponse:
         """The response in an envelope. Raises KeyError, TypeError or AttributeError for what is none."""
         said = _response(http)
-        return cls(said.content, said.usage, said.finish_reason, said.model, FrozenJSON.of(http))
+        return cls(said.content, said.usage, said.finish_reason, said.model, http=FrozenJSON.of(http))
 
     @property
     def status(self) -> int:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -32,12 +33,17 @@ class Seen:
 
 @dataclass(frozen=True)
 class Reply:
-    """A status, and a body that is sent as JSON unless it is text; `hang_up` closes the connection instead."""
+    """A status, and a body that is sent as JSON unless it is text; `hang_up` closes the connection instead.
+
+    `chunks` are sent one by one as server-sent events, each as soon as it is there; where they end in HANG_UP, the
+    connection is closed there.
+    """
 
     body: Any = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     hang_up: bool = False
+    chunks: Iterable[Any] | None = None
 
 
 Script = str | Reply | Callable[[Seen], "str | Reply"]
@@ -66,6 +72,24 @@ def completion(
             "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
         }
     )
+
+
+def streaming(*pieces: str | Callable[[], object] | Reply, finish_reason: str | None = "stop") -> Reply:
+    """A chat completion that comes in these pieces; a function among them is called when the one before is sent."""
+    return Reply(chunks=_chunks(pieces, finish_reason))
+
+
+def _chunks(pieces: Iterable[str | Callable[[], object] | Reply], finish_reason: str | None) -> Iterator[Any]:
+    common = {"id": ID, "object": "chat.completion.chunk", "created": 1, "model": MODEL}
+    for piece in pieces:
+        if isinstance(piece, Reply):
+            yield piece
+        elif callable(piece):
+            piece()
+        else:
+            yield common | {"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]}
+    yield common | {"choices": [{"index": 0, "delta": {}, "finish_reason": finish_reason}]}
+    yield common | {"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}}
 
 
 def text_completion(text: str, *, finish_reason: str = "stop") -> Reply:
@@ -157,12 +181,35 @@ class _Handler(BaseHTTPRequestHandler):
         if reply.hang_up:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
+        elif reply.chunks is not None:
+            self._stream(reply.chunks)
         elif isinstance(seen.body, dict) and seen.body.get("stream") and reply.status == 200:
             self._send(200, "text/event-stream", "".join(_events(reply.body)), reply.headers)
         elif isinstance(reply.body, str):
             self._send(reply.status, "text/html", reply.body, reply.headers)
         else:
             self._send(reply.status, "application/json", json.dumps(reply.body), reply.headers)
+
+    def _stream(self, chunks: Iterable[Any]) -> None:
+        self.close_connection = True
+        self.send_response(200)
+        for name, value in {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"}.items():
+            self.send_header(name, value)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        # A client may have stopped reading.
+        with suppress(ConnectionError):
+            for chunk in chunks:
+                if isinstance(chunk, Reply):
+                    return
+                self._send_chunk(f"data: {json.dumps(chunk)}\n\n")
+            self._send_chunk("data: [DONE]\n\n")
+            self._send_chunk("")
+
+    def _send_chunk(self, text: str) -> None:
+        data = text.encode()
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
+        self.wfile.flush()
 
     def _send(self, status: int, kind: str, text: str, headers: Mapping[str, str]) -> None:
         data = text.encode()

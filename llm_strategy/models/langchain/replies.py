@@ -29,17 +29,59 @@ _FINISH_REASONS = {
 
 def from_message(message: AIMessage) -> Response:
     """The response in a chat model's message."""
-    content = text_of(message)
-    about = message.response_metadata
-    reason = _finish_reason(about)
-    refusal = message.additional_kwargs.get("refusal") or _refusal_in(message.content)
-    if refusal and not content:
-        content, reason = str(refusal), "refusal"
-    elif reason == "stop" and message.tool_calls:
-        reason = "tool_call"
-    tokens = message.usage_metadata
-    usage = None if tokens is None else Usage(tokens["input_tokens"], tokens["output_tokens"])
-    return Response(content, usage, reason, _name(about))
+    assembly = MessageAssembly()
+    assembly.add(message)
+    return assembly.response
+
+
+class MessageAssembly:
+    """A chat model's message, or that of which it has sent some chunks."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._refusals: list[str] = []
+        self._about: dict[str, Any] = {}
+        self._calls_tool = False
+        self._usage: Usage | None = None
+
+    def add(self, message: AIMessage) -> str:
+        """Take a message or chunk in; returns the text that it adds."""
+        text = text_of(message)
+        self._texts.append(text)
+        self._refusals.append(str(message.additional_kwargs.get("refusal") or _refusal_in(message.content) or ""))
+        self._about |= message.response_metadata
+        self._calls_tool = self._calls_tool or bool(message.tool_calls)
+        if (tokens := message.usage_metadata) is not None:
+            # Some say at the beginning what was sent, and at the end what was answered.
+            before = self._usage or Usage(0, 0)
+            counts = before.input_tokens or 0, before.output_tokens or 0
+            self._usage = Usage(counts[0] + tokens["input_tokens"], counts[1] + tokens["output_tokens"])
+        return text
+
+    @property
+    def response(self) -> Response:
+        content, refusal = "".join(self._texts), "".join(self._refusals)
+        reason = _finish_reason(self._about)
+        if refusal and not content:
+            content, reason = refusal, "refusal"
+        elif reason == "stop" and self._calls_tool:
+            reason = "tool_call"
+        return Response(content, self._usage, reason, _name(self._about))
+
+
+class TextAssembly:
+    """A completion model's text, which says nothing but itself when it is streamed."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+
+    def add(self, text: str) -> str:
+        self._texts.append(text)
+        return text
+
+    @property
+    def response(self) -> Response:
+        return Response("".join(self._texts))
 
 
 def _refusal_in(content: object) -> object:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import aclosing
+from itertools import chain, islice
 from typing import Any
 
 from llm_strategy.canonical import FrozenJSON
@@ -18,7 +20,14 @@ from llm_strategy.models.langchain.identity import (
     speaks_openai,
 )
 from llm_strategy.models.langchain.messages import to_langchain, to_prompt
-from llm_strategy.models.langchain.replies import from_error, from_message, from_result, swallowed
+from llm_strategy.models.langchain.replies import (
+    MessageAssembly,
+    TextAssembly,
+    from_error,
+    from_message,
+    from_result,
+    swallowed,
+)
 from llm_strategy.values import JSON, Request, Response
 from llm_strategy.wire.chat_completions import encode_tool
 
@@ -59,39 +68,77 @@ class LangChainModel:
         """Ask the model by its own asynchronous method."""
         return await self._answer(request, _call_async)
 
-    async def _answer(self, request: Request, call: _Call) -> Response:
+    def stream(self, request: Request) -> Generator[str | Response, None, None]:
+        """Ask the model, and get the texts of its answer as they arrive, and last the rest."""
         try:
-            obj, kwargs = _with_settings(self._obj, _others(request.settings, self.settings))
-            if completes_text(obj):
-                return await _complete(obj, request, kwargs, call)
-            return await self._chat(obj, request, kwargs, call)
-        except LLMStrategyError:
-            raise
-        except Exception as error:
-            if (lost := swallowed(error)) is not None:
-                raise lost from None
-            if (cut_off := from_error(error)) is not None:
-                return cut_off
-            raise model_error(self.name, error, address=_address(self._obj), key="its key") from error
+            assembly = _assembly(self._obj)
+            first, chunks = at_once(self._send(request, "stream", _open))
+            for chunk in chain(first, chunks):
+                if text := assembly.add(chunk):
+                    yield text
+        except Exception as error:  # noqa: BLE001  # raised as ModelError
+            yield self._instead(error)
+        else:
+            yield assembly.response
 
-    async def _chat(self, obj: Any, request: Request, kwargs: dict[str, JSON], call: _Call) -> Response:
+    async def astream(self, request: Request) -> AsyncGenerator[str | Response, None]:
+        """As `stream`, by the model's own asynchronous method."""
+        try:
+            assembly = _assembly(self._obj)
+            first, chunks = await self._send(request, "stream", _open_async)
+            for chunk in first:
+                if text := assembly.add(chunk):
+                    yield text
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    if text := assembly.add(chunk):
+                        yield text
+        except Exception as error:  # noqa: BLE001  # raised as ModelError
+            yield self._instead(error)
+        else:
+            yield assembly.response
+
+    async def _answer(self, request: Request, call: _Call) -> Response:
+        obj = self._obj
+        try:
+            if not completes_text(obj):
+                return from_message(await self._send(request, "invoke", call))
+            if not hasattr(obj, "generate"):
+                # What `bind` and `with_retry` return gives the text and nothing else.
+                return Response(await self._send(request, "invoke", call))
+            return from_result(await self._send(request, "generate", call))
+        except Exception as error:  # noqa: BLE001  # raised as ModelError
+            return self._instead(error)
+
+    def _instead(self, error: Exception) -> Response:
+        """The response that an error is after all, or the error to raise."""
+        if isinstance(error, LLMStrategyError):
+            raise error
+        if (lost := swallowed(error)) is not None:
+            raise lost from None
+        if (cut_off := from_error(error)) is not None:
+            return cut_off
+        raise model_error(self.name, error, address=_address(self._obj), key="its key") from error
+
+    async def _send(self, request: Request, method: str, call: _Call) -> Any:
+        """What the object's method gives for a request, put in the object's own terms."""
+        obj, kwargs = _with_settings(self._obj, _others(request.settings, self.settings))
+        if completes_text(obj):
+            prompt = to_prompt(request.sent().messages)
+            return await call(obj, method, [prompt] if method == "generate" else prompt, **kwargs)
         messages = to_langchain(request.sent().messages)
         if request.tools:
             obj = obj.bind_tools([encode_tool(tool) for tool in request.tools])
 
         async def send(form: JSON) -> Any:
-            return await call(obj, "invoke", messages, **kwargs, **({"response_format": form} if form else {}))
+            return await call(obj, method, messages, **kwargs, **({"response_format": form} if form else {}))
 
         told = speaks_openai(obj) and "response_format" not in self.settings
-        return from_message(await (self._formats.ask(request, send) if told else send(None)))
+        return await (self._formats.ask(request, send) if told else send(None))
 
 
-async def _complete(obj: Any, request: Request, kwargs: dict[str, JSON], call: _Call) -> Response:
-    prompt = to_prompt(request.sent().messages)
-    if not hasattr(obj, "generate"):
-        # What `bind` and `with_retry` return gives the text and nothing else.
-        return Response(await call(obj, "invoke", prompt, **kwargs))
-    return from_result(await call(obj, "generate", [prompt], **kwargs))
+def _assembly(obj: Any) -> MessageAssembly | TextAssembly:
+    return TextAssembly() if completes_text(obj) else MessageAssembly()
 
 
 async def _call(obj: Any, method: str, *args: Any, **kwargs: Any) -> Any:
@@ -100,6 +147,20 @@ async def _call(obj: Any, method: str, *args: Any, **kwargs: Any) -> Any:
 
 async def _call_async(obj: Any, method: str, *args: Any, **kwargs: Any) -> Any:
     return await getattr(obj, f"a{method}")(*args, **kwargs)
+
+
+async def _open(obj: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+    """The first piece of a stream, if it has any, and the stream: nobody is asked before a piece is wanted."""
+    chunks = iter(getattr(obj, method)(*args, **kwargs))
+    return list(islice(chunks, 1)), chunks
+
+
+async def _open_async(obj: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+    chunks = getattr(obj, f"a{method}")(*args, **kwargs)
+    try:
+        return [await anext(chunks)], chunks
+    except StopAsyncIteration:
+        return [], chunks
 
 
 def _others(wanted: FrozenJSON, own: FrozenJSON) -> dict[str, JSON]:
