@@ -81,6 +81,7 @@ def streaming(*pieces: str | Callable[[], object] | Reply, finish_reason: str | 
 
 def _chunks(pieces: Iterable[str | Callable[[], object] | Reply], finish_reason: str | None) -> Iterator[Any]:
     common = {"id": ID, "object": "chat.completion.chunk", "created": 1, "model": MODEL}
+    yield common | {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]}
     for piece in pieces:
         if isinstance(piece, Reply):
             yield piece
