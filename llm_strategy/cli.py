@@ -128,4 +128,8 @@ def _call_json(call: Call) -> dict[str, object]:
 def _call_text(path: Path, call: Call) -> str:
     lines = [f"=== {path}: {call.function or call.key[:12]} ({call.request.model})"]
     lines += [f"--- {message.role}\n{message.content}" for message in call.request.messages]
-    return "\n".join([*lines, f"--- reply\n{call.response.content}\n"])
+    response = call.response
+    count = len(response.pieces)
+    came = f", in {count} piece{'s' * (count != 1)}" if count else ""
+    came += ", closed early" if response.closed_early else ""
+    return "\n".join([*lines, f"--- reply{came}\n{response.content}\n"])

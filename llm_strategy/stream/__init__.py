@@ -13,7 +13,7 @@ from llm_strategy import engine
 from llm_strategy.context import Ask, CallSite, Turn
 from llm_strategy.engine import Options
 from llm_strategy.prompt import Prompt, Rendered
-from llm_strategy.stream.drivers import AsyncStream, Stream
+from llm_strategy.stream.iterators import AsyncStream, Stream
 from llm_strategy.stream.steps import Form, item_steps, text_steps
 from llm_strategy.values import Request
 

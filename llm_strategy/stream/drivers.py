@@ -1,19 +1,17 @@
-"""What the caller iterates over: it does, synchronously or not, what the steps ask for."""
+"""They do, synchronously or not, what the steps of a stream ask for."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any
 
 from llm_strategy import engine
 from llm_strategy.context import Ask, asking
 from llm_strategy.errors import ModelError
 from llm_strategy.stream.effects import Acquire, Begin, Closed, Effect, HangUp, Keep, Next, Out, Steps
 from llm_strategy.values import Response
-
-T = TypeVar("T")
 
 
 class Driver:
@@ -92,9 +90,9 @@ class Driver:
     def _hang_up(self) -> None:
         raise NotImplementedError
 
-    def __del__(self) -> None:
-        # Not made, for want of a recording; or at its end.
-        if not hasattr(self, "_turn") or self._is_finished:
+    def abandon(self) -> None:
+        """Nobody can read any more."""
+        if self._is_finished:
             return
         if self._turn.call is not None:
             self._steps.close()
@@ -114,12 +112,12 @@ _PATIENCE = 1.0
 """Seconds to wait until a stream that was dropped is recorded; where its lock is held, that is after this."""
 
 
-class Stream(Driver, Generator[T, None, None]):
-    """The items or texts of a reply, for `for`. Closing it early records what has arrived until then."""
+class SyncDriver(Driver):
+    """Waits for what it does."""
 
     _incoming: Generator[str | Response, None, None] | None = None
 
-    def send(self, value: None) -> T:
+    def send(self, value: object) -> Any:
         __tracebackhide__ = True
         with self._turn_taken():
             self._check(value)
@@ -131,14 +129,9 @@ class Stream(Driver, Generator[T, None, None]):
                     effect = self._steps.throw(error)
                 else:
                     effect = self._steps.send(answer)
-            return effect.value  # type: ignore[no-any-return]  # as the function's annotation says
-
-    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> T:
-        self.close()
-        return super().throw(kind, value, traceback)
+            return effect.value
 
     def close(self) -> None:
-        """Stop reading; what has arrived is recorded when this returns."""
         with self._turn_taken():
             self._close_at_once()
 
@@ -165,17 +158,16 @@ class Stream(Driver, Generator[T, None, None]):
             incoming.close()
 
 
-class AsyncStream(Driver, AsyncGenerator[T, None]):
-    """The items or texts of a reply, for `async for`. Closing it early records what has arrived until then."""
+class AsyncDriver(Driver):
+    """Lets an event loop wait."""
 
     _incoming: AsyncGenerator[str | Response, None] | None = None
 
-    async def asend(self, sent: None) -> T:
+    async def send(self, value: object) -> Any:
         __tracebackhide__ = True
         with self._turn_taken():
-            self._check(sent)
-            value: T = await self._run(None)
-            return value
+            self._check(value)
+            return await self._run(None)
 
     async def _run(self, thrown: BaseException | None) -> Any:
         __tracebackhide__ = True
@@ -197,12 +189,7 @@ class AsyncStream(Driver, AsyncGenerator[T, None]):
             raise StopAsyncIteration from None
         return effect.value
 
-    async def athrow(self, kind: Any, value: Any = None, traceback: Any = None) -> T:
-        await self.aclose()
-        return await super().athrow(kind, value, traceback)
-
-    async def aclose(self) -> None:
-        """Stop reading; what has arrived is recorded when this returns."""
+    async def close(self) -> None:
         with self._turn_taken():
             await self._stop()
 

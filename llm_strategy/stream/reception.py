@@ -77,10 +77,11 @@ class Reception:
         if not self._asked and self.turn.call is None:
             yield Acquire(self.turn)
         if self.turn.call is None:
-            yield HangUp()
-            content = "".join(self._arrived)
-            pieces = tuple(self._arrived)
-            yield Keep(self.turn, Response(content, finish_reason="", pieces=pieces, closed_early=True))
+            content, pieces = "".join(self._arrived), tuple(self._arrived)
+            try:
+                yield Keep(self.turn, Response(content, finish_reason="", pieces=pieces, closed_early=True))
+            finally:
+                yield HangUp()
 
 
 def _pieces(response: Response) -> Sequence[str]:
