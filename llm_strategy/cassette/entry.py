@@ -69,11 +69,6 @@ class Entry:
         return found[1].decode() if found else self._request_json().get("model")
 
     @property
-    def closed_early(self) -> bool:
-        """Whether the caller stopped reading the answer before its end; told without parsing."""
-        return self._source.find(b"\n  closed_early: true\n", self.start, self.end) >= 0
-
-    @property
     def response(self) -> Response:
         """The recorded response, checked against its digest. Only this part of the document is parsed."""
         if self._response is None:

@@ -38,7 +38,10 @@ class Project:
                 self._paths.setdefault(key, []).append(path)
 
     def find(self, key: str, occurrence: int, *, apart_from: Path) -> Entry | None:
-        """The n-th recording of a call in the first other cassette that has it; damaged ones are passed over."""
+        """The n-th recording of a call in the first other cassette that has it; damaged ones are passed over.
+
+        So are those that their reader closed early: it may have wanted less than who asks now.
+        """
         with self._lock:
             paths = list(dict.fromkeys(self._paths.get(key, ())))
         for path in paths:
@@ -46,7 +49,7 @@ class Project:
                 continue
             try:
                 entry = open_file(path).find(key, occurrence)
-                if entry is not None and entry.response is not None:
+                if entry is not None and not entry.response.closed_early:
                     return entry
             except (CassetteError, OSError):
                 continue
