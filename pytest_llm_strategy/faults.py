@@ -109,6 +109,9 @@ def _variant(item: pytest.Function, fault: Fault) -> pytest.Function:
     )
     # Not given above, because pytest 9 would make the variant's id of them.
     variant.originalname = item.originalname
+    if hasattr(variant, "_id"):
+        # It keeps ids in parts, and has taken the brackets for a part of the name, so that --lf would not find it.
+        variant._id = type(variant._id).parse(variant.nodeid)
     if hasattr(item, "callspec"):
         variant.callspec = item.callspec
     variant.own_markers = list(item.own_markers)

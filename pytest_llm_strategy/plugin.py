@@ -55,8 +55,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--llm-cassettes", metavar="DIR", help="folder of the cassettes, relative to rootdir")
     group.addoption("--llm-model", metavar="MODEL", help="'provider:name' for functions that name no model")
+    group.addoption(
+        "--llm-roundtrip",
+        action="store_true",
+        help="also test, for each function of the project that a model implements, that values of its return type come "
+        "back from a reply, and that malformed replies are refused (needs hypothesis)",
+    )
     parser.addini("llm_cassettes", "folder of the cassettes, relative to rootdir", default="cassettes")
     parser.addini("llm_model", "'provider:name' for functions that name no model", default="")
+    parser.addini("llm_roundtrip", "as --llm-roundtrip", type="bool", default=False)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -77,6 +84,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[FIXTURES] = FixtureScopes(session, config.rootpath)
     config.stash[SUBTESTS] = _Subtests()
     config.pluginmanager.register(config.stash[SUBTESTS])
+    if config.getoption("llm_roundtrip") or config.getini("llm_roundtrip"):
+        _register_round_trips(config)
+
+
+def _register_round_trips(config: pytest.Config) -> None:
+    try:
+        from pytest_llm_strategy import roundtrip
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        raise pytest.UsageError('--llm-roundtrip needs hypothesis: pip install "llm-strategy[test]"') from None
+    config.pluginmanager.register(roundtrip.RoundTrips(), "llm-strategy-roundtrip")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -121,7 +121,8 @@ class FaultScope(CassetteScope):
         self._struck = ask.request
         turn = Turn(self._places(), ask, occurrence)
         request = ask.request
-        turn.finish(Call(request.key, occurrence, ask.site.function, request, self._reply, replayed=True))
+        # Not replayed: who reads its error need not be told to record afresh.
+        turn.finish(Call(request.key, occurrence, ask.site.function, request, self._reply))
         return turn
 
 

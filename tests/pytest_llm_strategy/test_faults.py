@@ -131,6 +131,15 @@ def test_one_call_at_a_time(project: Project, options: tuple[str, ...]) -> None:
     project.pytest("test_shop.py::test_twice[timeout-call2]").assert_outcomes(passed=1)
 
 
+def test_failures_come_again_with_lf(project: Project) -> None:
+    """`--lf` finds the variants that have failed, and no others."""
+    project.write(test_shop=TEST.replace("assert search(", "assert shop.find("))
+    options = ("-p", "no:randomly")
+    project.pytester.runpytest_subprocess(*options, "--llm-record", "-k", "not call1")
+    project.pytester.runpytest_subprocess(*options).assert_outcomes(passed=1, failed=6)
+    project.pytester.runpytest_subprocess(*options, "--lf").assert_outcomes(failed=6)
+
+
 def test_the_errors_are_those_of_real_models(project: Project) -> None:
     """A refusal, a cut-off reply and a failed call are told apart by the attributes of their errors."""
     project.write(

@@ -20,7 +20,8 @@ from pydantic import BaseModel, Field, PlainSerializer, field_validator
 from typing_extensions import TypedDict
 
 from llm_strategy import PromptError, ReplyError, ScriptedModel, llm_function, llm_strategy
-from pytest_llm_strategy.strategies import assert_round_trip, malformed_replies, replies, same, values
+from pytest_llm_strategy.equality import same
+from pytest_llm_strategy.strategies import assert_round_trip, malformed_replies, replies, values
 from tests.pytest_llm_strategy.conftest import Project
 
 quick = settings(
