@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from llm_strategy.cassette.faults import Fault as Fault
     from llm_strategy.cassette.recordings import Cassette as Cassette
     from llm_strategy.chat import ChatChain as ChatChain
+    from llm_strategy.content import Blob as Blob
+    from llm_strategy.content import Media as Media
     from llm_strategy.errors import CassetteError as CassetteError
     from llm_strategy.errors import CassetteMiss as CassetteMiss
     from llm_strategy.errors import LLMStrategyError as LLMStrategyError
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 __version__ = "3.0.0a1"
 
 _HOMES = {
+    "Blob": "content",
     "Call": "log",
     "Cassette": "cassette.recordings",
     "CassetteError": "errors",
@@ -54,6 +57,7 @@ _HOMES = {
     "Fault": "cassette.faults",
     "LLMStrategyError": "errors",
     "LangChainModel": "models.langchain",
+    "Media": "content",
     "Message": "values",
     "Model": "models",
     "ModelError": "errors",
@@ -76,6 +80,7 @@ _HOMES = {
     "use_cassette": "block",
 }
 __all__ = [
+    "Blob",
     "Call",
     "Cassette",
     "CassetteError",
@@ -84,6 +89,7 @@ __all__ = [
     "Fault",
     "LLMStrategyError",
     "LangChainModel",
+    "Media",
     "Message",
     "Model",
     "ModelError",

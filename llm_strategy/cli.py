@@ -14,11 +14,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from llm_strategy import __version__
+from llm_strategy.cassette.blob_files import by_reference
 from llm_strategy.cassette.reader import is_own_format
 from llm_strategy.cassette.recordings import Cassette
-from llm_strategy.cassette.verification import accept, problems
+from llm_strategy.cassette.verification import accept, missing_blobs, problems
 from llm_strategy.errors import CassetteError
 from llm_strategy.log import Call
+from llm_strategy.transcript import message_text
 
 GOOD, USAGE, MISSING, CORRUPT = 0, 2, 3, 5
 
@@ -95,14 +97,14 @@ def verify(arguments: argparse.Namespace) -> int:
                 signed = accept(path)
                 print(f"{path}: {signed} signed anew" if signed else f"{path}: good")
                 continue
-            found = list(problems(path))
+            found, missing = list(problems(path)), list(missing_blobs(path))
         except (CassetteError, OSError) as error:
             code = max(code, _complain(path, error))
             continue
-        for problem in found:
+        for problem in [*found, *missing]:
             print(problem, file=sys.stderr)
-        code = max(code, CORRUPT if found else GOOD)
-        if not found:
+        code = max(code, CORRUPT if found else MISSING if missing else GOOD)
+        if not found and not missing:
             own = is_own_format(path.read_bytes())
             print(f"{path}: good" if own else f"{path}: good, though another tool has changed its format or line ends")
     return code
@@ -120,14 +122,14 @@ def _call_json(call: Call) -> dict[str, object]:
         "key": call.key,
         "occurrence": call.occurrence,
         "function": call.function,
-        "request": call.request.to_json(),
+        "request": by_reference(call.request.to_json()),
         "response": call.response.to_json(),
     }
 
 
 def _call_text(path: Path, call: Call) -> str:
     lines = [f"=== {path}: {call.function or call.key[:12]} ({call.request.model})"]
-    lines += [f"--- {message.role}\n{message.content}" for message in call.request.messages]
+    lines += [f"--- {message.role}\n{message_text(message)}" for message in call.request.messages]
     response = call.response
     count = len(response.pieces)
     came = f", in {count} piece{'s' * (count != 1)}" if count else ""

@@ -14,11 +14,12 @@ from pydantic import BaseModel
 
 from llm_strategy.canonical import FrozenJSON
 from llm_strategy.errors import PromptError
+from llm_strategy.marks import At, Found, Mention, Walk, each, each_value, hidden, walk_fields, walk_of, walks_of_fields
 from llm_strategy.rendering import field_names, fields_of, type_text, value_text
 from llm_strategy.schema import Output, argument_check
 from llm_strategy.signature import Parameter, Signature, description_in
 from llm_strategy.streamed import Streamed, streamed
-from llm_strategy.values import Message, Request
+from llm_strategy.values import Message, Request, TextPart
 
 SYSTEM = Message(
     "system",
@@ -120,16 +121,16 @@ class Prompt:
         """
         __tracebackhide__ = True
         self.check(arguments)
-        volatile: dict[str, str] = {}
+        found = Found()
         head, beginning = self._head(owner)
-        rest = [*self._arguments(arguments, owner, volatile), self._foot]
+        rest = [*self._arguments(arguments, owner, found), self._foot]
         text = (beginning + _joined(rest)).rstrip("\n")
         # A conversation that has its own instructions keeps them.
         system = SYSTEM_FOR_TEXT if self.is_text else SYSTEM
         opening = before if before and before[0].role == "system" else (system, *before)
-        messages = (*opening, Message("user", text))
+        messages = (*opening, Message("user", (TextPart(text), *found.parts)))
         schema = None if self.is_text else self.output.schema
-        request = Request(model, messages, schema, (), settings, volatile)
+        request = Request(model, messages, schema, (), settings, found.volatile)
         return Rendered(request, [*head, *rest])
 
     def _head(self, owner: Any) -> tuple[Sequence[Block], str]:
@@ -172,7 +173,7 @@ class Prompt:
         keyword = "async def" if signature.asynchronous else "def"
         return f"{keyword} {signature.name}({', '.join(parameters)}) -> {type_text(signature.returns)}"
 
-    def _arguments(self, arguments: Mapping[str, Any], owner: Any, volatile: dict[str, str]) -> Iterator[Block]:
+    def _arguments(self, arguments: Mapping[str, Any], owner: Any, found: Found) -> Iterator[Block]:
         bound = self.signature.binding == "instance"
         if not bound and not arguments:
             return
@@ -180,20 +181,39 @@ class Prompt:
         texts = []
         if bound:
             name = self.signature.bound_name or "self"
-            texts.append(Block(f"the fields of {name}", self._argument(name, fields_of(owner))))
-        for parameter in self.signature.parameters:
-            text = self._argument(parameter.name, arguments[parameter.name])
-            if parameter.name in self._volatile:
-                placeholder = f"{parameter.name} = <volatile>"
-                volatile[placeholder], text = text, placeholder
-            texts.append(Block(f"the argument {parameter.name!r}", text))
+            fields = fields_of(owner)
+            walks = walks_of_fields(type(owner))
+            if walks:
+                text = self._marked(name, fields, lambda values, at: walk_fields(values, walks, at), found)
+            else:
+                text = self._argument(name, fields)
+            texts.append(Block(f"the fields of {name}", text))
+        for name, walk in self._walks:
+            value = arguments[name]
+            text = self._argument(name, value) if walk is None else self._marked(name, value, walk, found)
+            texts.append(Block(f"the argument {name!r}", text))
         yield from _paragraph(texts)
 
     @cached_property
-    def _volatile(self) -> frozenset[str]:
-        return frozenset(parameter.name for parameter in self.signature.parameters if parameter.volatile)
+    def _walks(self) -> list[tuple[str, Walk | None]]:
+        return [(parameter.name, _walk_of(parameter)) for parameter in self.signature.parameters]
+
+    def _marked(self, name: str, value: Any, walk: Walk, found: Found) -> str:
+        """An argument in which something is marked, as it stands in the key; `found` keeps what is sent."""
+        try:
+            pair = walk(value, At(found, name))
+        except (PromptError, OSError) as error:
+            raise type(error)(f"{self.signature.name}(): {error}") from error
+        except RecursionError:
+            raise PromptError(f"{self.signature.name}(): the argument {name!r} contains itself") from None
+        text, sent = (self._argument(name, side) for side in pair)
+        if text != sent:
+            found.volatile[text] = sent
+        return text
 
     def _argument(self, name: str, value: Any) -> str:
+        if type(value) is Mention:
+            return f"{name} = {value}"
         try:
             return f"{name} = {value_text(value, name)}"
         except PromptError as error:
@@ -205,6 +225,16 @@ class Prompt:
 
 
 TEXT_BLOCK = Block("the form of the result", "Reply with the text itself, as plain text.")
+
+
+def _walk_of(parameter: Parameter) -> Walk | None:
+    walk = walk_of(parameter.annotation)
+    if walk is not None and parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+        walk = each(walk)
+    elif walk is not None and parameter.kind is inspect.Parameter.VAR_KEYWORD:
+        walk = each_value(walk)
+    # The line of a volatile parameter says no more, however many arguments it takes.
+    return hidden(walk) if parameter.volatile else walk
 
 
 def schema_block(output: Output) -> Block:

@@ -168,10 +168,16 @@ def scrub_reply(text: str) -> str:
     return _apply((_PRIVATE_KEY, *SECRETS, *_NAMING), text)
 
 
+class Opaque(str):
+    """Binary content as text: no rule looks at it, for what looks like a credential stands in it by chance."""
+
+    __slots__ = ()
+
+
 def each_text(value: Any, change: Callable[[str], str]) -> Any:
-    """A JSON value with `change` applied to every string in it, keys apart."""
+    """A JSON value with `change` applied to every string in it, keys and what is opaque apart."""
     if isinstance(value, str):
-        return change(value)
+        return value if type(value) is Opaque else change(value)
     if isinstance(value, dict):
         return {key: each_text(item, change) for key, item in value.items()}
     if isinstance(value, list | tuple):

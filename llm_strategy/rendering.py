@@ -25,7 +25,7 @@ WIDTH = 100
 """A value that fits into as many characters stands on one line."""
 
 
-def _for_each_type(function: Callable[[type], R]) -> Callable[[type], R]:
+def for_each_type(function: Callable[[type], R]) -> Callable[[type], R]:
     """Compute once for each type."""
     return lru_cache(maxsize=1024)(function)
 
@@ -115,7 +115,7 @@ def _scalar(value: Any, indent: str) -> str:
         raise _Unstable(type(value)) from None
 
 
-@_for_each_type
+@for_each_type
 def _writer(kind: type) -> Callable[[Any, str], str]:
     """The function that writes the values of one type, chosen once."""
     if issubclass(kind, enum.Enum):
@@ -216,7 +216,7 @@ def _is_public(kind: type, name: str) -> bool:
     return not name.startswith("_") and not isinstance(inspect.getattr_static(kind, name, None), cached_property)
 
 
-@_for_each_type
+@for_each_type
 def field_names(kind: type) -> tuple[str, ...]:
     """The names of the fields that make up a value of a class; what a model is asked for is no part of it."""
     return tuple(

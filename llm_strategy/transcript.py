@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from hashlib import sha256
 from typing import NamedTuple
 
+from llm_strategy.blobs import summary
 from llm_strategy.values import (
     JSON,
     BlobPart,
@@ -46,7 +46,7 @@ def sections(request: Request) -> Iterator[Section]:
     if schema is not None and not any(schema_in(message, schema) for message in request.messages):
         yield Section("schema", laid_out(schema))
     for message in request.messages:
-        yield Section(message.role, "\n".join(map(_part_text, message.parts)))
+        yield Section(message.role, message_text(message))
 
 
 def schema_in(message: Message, schema: JSON) -> str | None:
@@ -74,7 +74,12 @@ def laid_out(value: JSON) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, indent=2)
 
 
+def message_text(message: Message) -> str:
+    return "\n".join(map(_part_text, message.parts))
+
+
 def _part_text(part: Part) -> str:
+    """A part for people; binary content by its type, size and hash."""
     match part:
         case TextPart():
             return part.content
@@ -83,8 +88,7 @@ def _part_text(part: Part) -> str:
         case ToolCallPart():
             return f"[calls the tool {part.name}] {compact(part.arguments)}"
         case BlobPart():
-            digest = sha256(part.content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-            return f"[{part.modality}: {part.mime_type}, {len(part.content)} characters of base64, SHA-256 {digest}...]"
+            return f"[{part.modality}: {part.mime_type}, {summary(part.content)}]"
         case UriPart():
             return f"[{part.modality}: {part.uri}]"
         case FilePart():

@@ -6,13 +6,15 @@ Names follow the OpenTelemetry semantic conventions for generative AI
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
+from llm_strategy import blobs
 from llm_strategy.canonical import FrozenJSON, canonical, digest, digest_of_text
-from llm_strategy.redaction import each_text, paragraphs, replacing
+from llm_strategy.redaction import Opaque, each_text, paragraphs, replacing
 
 JSON = Any
 """A value made of `dict`, `list`, `str`, `int`, `float`, `bool` and `None`."""
@@ -55,7 +57,7 @@ class ToolCallResponsePart:
 
 @dataclass(frozen=True, slots=True)
 class BlobPart:
-    """Binary content, base64-encoded. `modality` is "image", "video", "audio" or another word."""
+    """Binary content, base64-encoded. `modality` is "image", "video", "audio" or another word, such as "document"."""
 
     modality: str
     mime_type: str | None
@@ -92,11 +94,17 @@ _PARTS: dict[str, type[Part]] = {
 
 
 def _part_to_json(part: Part) -> dict[str, JSON]:
-    return {"type": part.type} | {name: getattr(part, name) for name in part.__dataclass_fields__ if name != "type"}
+    data = {"type": part.type} | {name: getattr(part, name) for name in part.__dataclass_fields__ if name != "type"}
+    if isinstance(part, BlobPart):
+        data["content"] = Opaque(part.content)
+    return data
 
 
 def _part_from_json(data: Mapping[str, JSON]) -> Part:
     known = _PARTS[data["type"]]
+    if known is BlobPart and "blob" in data:
+        # The content lies in a file of its own.
+        data = {**data, "content": blobs.stand_in(blobs.identity_in(data["blob"]))}
     fields: dict[str, JSON] = {name: data.get(name) for name in known.__dataclass_fields__ if name != "type"}
     return known(**fields)
 
@@ -197,18 +205,51 @@ class Request:
         """The request with its volatile values in place, as the model gets it."""
         if not self.volatile:
             return self
+        parts = [part for message in self.messages for part in message.parts]
+        texts = [part.content for part in parts if isinstance(part, TextPart)]
+        apart = {part.content if isinstance(part, BlobPart) else getattr(part, "uri", None) for part in parts}
+        places = {_place(text, texts): value for text, value in self.volatile.items() if text not in apart}
+        # What the model said itself is left as it is.
         messages = tuple(
-            Message(message.role, tuple(self._fill(part) for part in message.parts)) for message in self.messages
+            message if message.role == "assistant" else self._filled(message, places) for message in self.messages
         )
         return replace(self, messages=messages, volatile=FrozenJSON())
 
-    def _fill(self, part: Part) -> Part:
-        if not isinstance(part, TextPart):
-            return part
-        text = part.content
-        for placeholder, value in self.volatile.items():
-            text = text.replace(placeholder, value)
-        return TextPart(text)
+    def _filled(self, message: Message, places: Mapping[re.Pattern[str], str]) -> Message:
+        return Message(message.role, [self._fill(part, places) for part in message.parts])
+
+    def _fill(self, part: Part, places: Mapping[re.Pattern[str], str]) -> Part:
+        match part:
+            case TextPart(content):
+                return TextPart(_fill_in(content, places))
+            case BlobPart(content=content) if content in self.volatile:
+                return replace(part, content=self.volatile[content])
+            case UriPart(uri=uri) if uri in self.volatile:
+                return replace(part, uri=self.volatile[uri])
+            case _:
+                return part
+
+
+def _place(placeholder: str, texts: Iterable[str]) -> re.Pattern[str]:
+    """Where values stand for a placeholder: on its lines, where it has lines of its own, as an argument has."""
+    lines = re.compile(f"^{re.escape(placeholder)}$", re.MULTILINE)
+    return lines if any(map(lines.search, texts)) else re.compile(re.escape(placeholder))
+
+
+def _fill_in(text: str, places: Mapping[re.Pattern[str], str]) -> str:
+    """The text with values in their places, all at once: a value may hold what looks like a placeholder."""
+    found: list[tuple[int, int, str]] = []
+    for place, value in places.items():
+        matches = list(place.finditer(text))
+        # A docstring may have the lines of an argument too; it stands before the arguments.
+        chosen = matches[-1:] if place.flags & re.MULTILINE else matches
+        found += [(*match.span(), value) for match in chosen]
+    pieces, done = [], 0
+    for start, end, value in sorted(found):
+        if start >= done:
+            pieces += [text[done:start], value]
+            done = end
+    return "".join([*pieces, text[done:]])
 
 
 def _canonical_text(message: Message, change: Callable[[str], str]) -> str:

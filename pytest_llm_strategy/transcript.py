@@ -17,6 +17,7 @@ or the eye would lose is written as its code point, such as `<U+000D>` for a car
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections import Counter
@@ -38,6 +39,7 @@ _LOST = re.compile(
     r"\U000e0000-\U000e007f]|[ \t](?=\n|\Z)|<(?=U\+)"
 )
 _LOST_IN_CODE = re.compile(rf"{_LOST.pattern}|[`\n\t]")
+_LONGEST_PLACEHOLDER = 40
 _FENCE = re.compile(r"`{3,}")
 
 
@@ -146,11 +148,20 @@ def _part(part: Mapping[str, JSON]) -> str:
         return _text_block(part["content"])
     if part["type"] == "reasoning":
         return f"reasoning:\n\n{_text_block(part['content'])}"
-    shown = {name: value for name, value in part.items() if name != "type" and value is not None}
     if part["type"] == "blob":
-        digest = sha256(part["content"].encode("utf-8", "surrogatepass")).hexdigest()
-        shown["content"] = f"{len(part['content'])} characters of base64, SHA-256 {digest}"
+        names = [_code(name) for name in (part["modality"], part["mime_type"]) if name]
+        return f"blob: {', '.join([*names, _content(part['content'])])}\n"
+    shown = {name: value for name, value in part.items() if name != "type" and value is not None}
     return f"{part['type'].replace('_', ' ')}:\n\n{_json_block(shown)}"
+
+
+def _content(content: str) -> str:
+    """Binary content by its size and hash; a placeholder as it is."""
+    try:
+        data = base64.b64decode(content, validate=True)
+    except ValueError:
+        return _code(content) if len(content) <= _LONGEST_PLACEHOLDER else f"{len(content):,} characters"
+    return f"{len(data):,} bytes, SHA-256 `{sha256(data).hexdigest()[:16]}`"
 
 
 # Comparing

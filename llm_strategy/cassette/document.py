@@ -10,6 +10,7 @@ from os.path import commonprefix
 from typing import Any
 
 from llm_strategy.canonical import digest
+from llm_strategy.cassette.blob_files import by_reference
 from llm_strategy.cassette.emitter import emit
 from llm_strategy.errors import CassetteError, SecretFound
 from llm_strategy.log import Call
@@ -28,7 +29,7 @@ def call_document(call: Call) -> bytes:
     """
     http = call.request.http if isinstance(call.request, HTTPRequest) else None
     response = _written(call.response)
-    request = each_text(call.request.stored if http is None else http, scrub)
+    request = each_text(by_reference(call.request.stored) if http is None else http, scrub)
     document: dict[str, JSON] = {"key": call.key}
     if call.function is not None:
         document["function"] = call.function
@@ -142,5 +143,5 @@ def stored_request(request: Any, place: str) -> Request:
     """The request of a document; raises CassetteError."""
     try:
         return HTTPRequest.of(request) if "url" in request else Request.from_json(request)
-    except (TypeError, KeyError, AttributeError) as error:
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise CassetteError(f"{place}: the recorded request is not complete ({error!r}); record again") from None

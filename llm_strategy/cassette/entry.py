@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from llm_strategy.cassette import document
+from llm_strategy.cassette.blob_files import restored
 from llm_strategy.cassette.reader import load
 from llm_strategy.cassette.shortcut import read_response
 from llm_strategy.errors import CassetteError
@@ -111,7 +112,7 @@ class Entry:
 
     @property
     def request(self) -> Request:
-        return document.stored_request(self._request_json(), self.place)
+        return restored(document.stored_request(self._request_json(), self.place), self.path)
 
     def call(self, occurrence: int, *, request: Request | None = None, function: str | None = None) -> Call:
         return Call(self.key, occurrence, function or self.function, request or self.request, self.response, True)

@@ -280,7 +280,7 @@ class CassetteTurn(Turn):
     def record(self, response: Response) -> Call:
         scope = self._scope
         call = self._made(response)
-        entry = scope.file.append(call, scope.recorded_by)
+        entry = scope.file.append(call, scope.recorded_by, scope.project.folder if scope.project else None)
         scope.usage.recorded.add((entry.key, entry.occurrence))
         scope.usage.written += 1
         scope.account.asked_for(response)

@@ -15,6 +15,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from llm_strategy.cassette import document
+from llm_strategy.cassette.blob_files import write_blobs
 from llm_strategy.cassette.contents import Contents, file_version
 from llm_strategy.cassette.disk import LOCK_TIMEOUT, acquire, append_bytes, name_file, release, replace_file
 from llm_strategy.cassette.entry import Entry
@@ -109,12 +110,15 @@ class CassetteFile:
             raise
         return FileLock(folder / f"{self.path.name}.{name}", timeout=LOCK_TIMEOUT, thread_local=False)
 
-    def append(self, call: Call, recorded_by: str | None) -> Entry:
+    def append(self, call: Call, recorded_by: str | None, folder: Path | None = None) -> Entry:
         """Write a call to the end of the file; it is on the disk when this returns.
 
-        Raises OSError or SecretFound; the file is then as it was.
+        Binary content goes below `folder`, that of all cassettes, else below the file's own. Raises OSError or
+        SecretFound; the file is then as it was.
         """
         text = document.call_document(call)
+        inside = folder is not None and self.path.is_relative_to(folder.resolve())
+        write_blobs(call.request, folder if folder is not None and inside else self.path.parent)
         with self._lock, self.locked():
             return self._append(call.key, text, _answered(call.response, call.request), recorded_by)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from llm_strategy.canonical import digest
 from llm_strategy.cassette import document
+from llm_strategy.cassette.blob_files import blob_problems
 from llm_strategy.cassette.disk import replace_file
 from llm_strategy.cassette.emitter import emit
 from llm_strategy.cassette.entry import Entry
@@ -33,8 +35,21 @@ def problems(path: Path) -> Iterator[str]:
             if digest(parsed.get("request")) != parsed.get("request_digest"):
                 yield f"{entry.place}: the recorded request does not agree with its digest"
             document.check_response(entry.key, parsed.get("response"), parsed.get("digest"), entry.place)
+            document.stored_request(parsed.get("request"), entry.place)
+            for name, problem in blob_problems(parsed.get("request"), file.path):
+                if problem is not None:
+                    yield f"{entry.place}: the blob {name} {problem}"
         except CassetteError as error:
             yield str(error)
+
+
+def missing_blobs(path: Path) -> Iterator[str]:
+    """The files that a cassette refers to and that are not there, a line each. What is damaged refers to none."""
+    for entry in _read(path).entries:
+        with suppress(CassetteError, ValueError, TypeError):
+            for name, problem in blob_problems(entry.parsed.get("request"), path):
+                if problem is None:
+                    yield f"{entry.place}: the blob {name} is missing; record again: pytest --llm-record=all"
 
 
 def accept(path: Path) -> int:

@@ -8,6 +8,7 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from llm_strategy.canonical import canonical
+from llm_strategy.difference.attachments import attachment_causes, without_content
 from llm_strategy.difference.hunks import Line, align, bounded, common_ends, unified, visible
 from llm_strategy.difference.names import match_names, path_to_difference, same
 from llm_strategy.difference.prompt_text import read
@@ -39,7 +40,7 @@ def compare(recorded: Request, now: Request, blocks: Blocks = ()) -> Difference:
     `blocks` are the pieces of the prompt that is asked now. Of a conversation only the part up to the
     first divergence is compared; what the model answered there decides what follows.
     """
-    old, new = (Request.from_json(request.stored) for request in (recorded, now))
+    old, new = (without_content(Request.from_json(request.stored)) for request in (recorded, now))
     last = new.messages[-1:]
     following, (old, new) = _up_to_divergence(old, new)
     causes = [*_field_causes(old, new), *_Conversations(old, new, last, blocks).causes()]
@@ -179,10 +180,14 @@ def _continued(recorded: Message | None) -> str:
 
 def _prompt_causes(old: Request, new: Request, was: Message | None, now: Message | None) -> list[str] | None:
     """What differs between two prompts of decorated functions; None for other messages."""
-    before, after = read(was.content if was else ""), read(now.content if now else "")
+    if was is None or now is None:
+        return None
+    before, after = read(was.content), read(now.content)
     if before is None or after is None:
         return None
-    return prompt_causes(before, after, old.output_schema, new.output_schema)
+    causes = prompt_causes(before, after, old.output_schema, new.output_schema)
+    named = [cause.partition(" (")[0] for cause in causes]
+    return causes + [cause for cause in attachment_causes(before, after, was, now) if cause not in named]
 
 
 def _part_cause(old: Message, new: Message) -> str:

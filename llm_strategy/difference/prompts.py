@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from llm_strategy.difference.attachments import without_numbers
 from llm_strategy.difference.names import Names, match_names, parsed, path_to_difference, same
 from llm_strategy.difference.prompt_text import Definition, Described, Parameter, PromptText, TypeText, read_definition
 from llm_strategy.difference.schemas import definition_name, rename_definitions, schema_causes
@@ -183,7 +184,8 @@ def _argument_causes(old: PromptText, new: PromptText, parameters: Names, fields
         if name not in old.arguments or name not in new.arguments:
             yield f"{subject} {'was removed' if name in old.arguments else 'was added'}"
             continue
-        cause = _value_cause(subject, old.arguments[name], new.arguments[name], fields)
+        before, after = without_numbers(old.arguments[name]), without_numbers(new.arguments[name])
+        cause = None if before == after else _value_cause(subject, before, after, fields)
         if cause:
             yield cause
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llm_strategy.canonical import FrozenJSON
+from llm_strategy.content import file_name
 from llm_strategy.values import (
     JSON,
     BlobPart,
@@ -127,15 +128,19 @@ def _encode_part(part: Part) -> dict[str, JSON]:
             return {"type": "input_audio", "input_audio": {"data": content, "format": _AUDIO.get(kind, kind)}}
         case BlobPart(modality, mime_type, content) if modality != "video":
             mime_type = mime_type or "application/pdf"
-            name = f"{modality}.{mime_type.rpartition('/')[2]}"
+            name = file_name(modality, mime_type)
             return {"type": "file", "file": {"filename": name, "file_data": _data_url(mime_type, content)}}
         case UriPart("image", _, uri):
             return {"type": "image_url", "image_url": {"url": uri}}
         case FilePart(_, _, file_id):
             return {"type": "file", "file": {"file_id": file_id}}
         case _:
-            modality = getattr(part, "modality", "content")
-            raise ValueError(f"Chat Completions has no place for {modality} given as {part.type}")
+            modality, media_type = getattr(part, "modality", "content"), getattr(part, "mime_type", None)
+            kind = f" ({media_type})" if media_type else ""
+            given = {"uri": "an address: pass the file itself, or", "blob": "content:"}.get(part.type, f"{part.type}:")
+            raise ValueError(
+                f"Chat Completions has no place for {modality}{kind} given as {given} ask a model of another kind"
+            )
 
 
 _AUDIO = {"mpeg": "mp3", "wave": "wav"}

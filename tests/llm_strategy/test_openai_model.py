@@ -427,7 +427,7 @@ def test_content_without_place_is_refused() -> None:
     """What Chat Completions cannot carry is refused before anything is sent."""
     model = OpenAIModel("m", client=OpenAI(api_key=KEY))
     request = Request(model.name, (Message("user", [BlobPart("video", "video/mp4", "AAAA")]),))
-    with pytest.raises(ModelError, match="no place for video given as blob"):
+    with pytest.raises(ModelError, match="no place for video \\(video/mp4\\) given as content"):
         model.generate(request)
 
 

@@ -112,7 +112,7 @@ def test_a_transcript_is_markdown_with_everything_that_was_asked(project: Projec
 
 
 def test_tools_schema_and_parts_of_other_kinds() -> None:
-    """What no text says is shown as JSON: tools, a schema that stands in no message, tool calls, binary content."""
+    """What no text says is shown: tools, a schema that stands in no message and tool calls as JSON, binary content by its hash."""
     request = Request(
         None,
         (
@@ -124,8 +124,8 @@ def test_tools_schema_and_parts_of_other_kinds() -> None:
         ({"type": "function", "function": {"name": "see"}},),
     )
     text = transcript([("look", request)])
-    assert text.startswith("## `look`\n\n### user\n\n```text\nLook:\n```\n\nblob:\n\n```json\n{\n")
-    assert '"content": "8 characters of base64, SHA-256 ' in text
+    assert text.startswith("## `look`\n\n### user\n\n```text\nLook:\n```\n\n")
+    assert "\nblob: `image`, `image/png`, 5 bytes, SHA-256 `2cf24dba5fb0a30e`\n\n### assistant" in text
     assert "aGVsbG8=" not in text
     assert '### assistant\n\nreasoning:\n\n```text\nhm\n```\n\ntool call:\n\n```json\n{\n  "id": "call_1",' in text
     assert '### tool\n\ntool call response:\n\n```json\n{\n  "id": "call_1",\n  "response": "a cat"\n}\n```' in text

@@ -12,11 +12,12 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, assert_type
+from typing import Annotated, Any, assert_type
 
 from pydantic import BaseModel
 
 from llm_strategy import (
+    Blob,
     Call,
     Cassette,
     CassetteError,
@@ -25,6 +26,7 @@ from llm_strategy import (
     Fault,
     LangChainModel,
     LLMStrategyError,
+    Media,
     Message,
     Model,
     ModelError,
@@ -133,6 +135,22 @@ def without_parentheses() -> None:
 def greet(name: str, now: Volatile[datetime], *others: str, loud: bool = False) -> str:
     """Greet by time of day."""
     raise NotImplementedError
+
+
+@llm_strategy(MODEL)
+def describe(
+    photo: Annotated[bytes, Media("image/png")], *pages: Annotated[Path, Media()], sound: Blob | None = None
+) -> str:
+    """Describe what is attached."""
+    raise NotImplementedError
+
+
+def content() -> None:
+    describe(b"", Path("a.pdf"), sound=Blob(b"", "audio/wav", name="a.wav"))
+    describe("a.png")  # type: ignore[arg-type]  # bytes are wanted
+    assert_type(Blob(b"", "audio/wav").media_type, str)
+    assert_type(Media("image/png").media_type, str | None)
+    Media(3)  # type: ignore[arg-type]  # a media type is a text
 
 
 def volatile_arguments() -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from llm_strategy.content import file_name
 from llm_strategy.values import (
     JSON,
     BlobPart,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _ROLES = {"human": "user", "ai": "assistant", "developer": "system", "function": "tool"}
 _SPEAKERS = {"user": "User", "assistant": "Assistant", "tool": "Tool", "system": "System"}
+_MPEG_AUDIO, _MP3 = "audio/mpeg", "audio/mp3"
 _MEDIA = ("image", "audio", "video", "file")
 
 
@@ -92,6 +94,7 @@ def _from_block(block: Mapping[str, Any]) -> Part | None:
     if kind not in _MEDIA:
         return None
     modality, mime_type = "document" if kind == "file" else kind, block.get("mime_type")
+    mime_type = _MPEG_AUDIO if mime_type == _MP3 else mime_type
     if "base64" in block:
         return BlobPart(modality, mime_type, block["base64"])
     if "url" in block:
@@ -141,13 +144,23 @@ def _to_block(part: Part) -> dict[str, JSON] | None:
         case TextPart(content):
             return {"type": "text", "text": content}
         case BlobPart(modality, mime_type, content):
-            return {"type": _kind(modality), "base64": content} | ({"mime_type": mime_type} if mime_type else {})
+            return _blob_block(_kind(modality), mime_type, content, modality)
         case UriPart(modality, mime_type, uri):
             return {"type": _kind(modality), "url": uri} | ({"mime_type": mime_type} if mime_type else {})
         case FilePart(modality, _, file_id):
             return {"type": _kind(modality), "file_id": file_id}
         case _:
             return None  # calls and answers of tools stand beside the content, reasoning is not sent back
+
+
+def _blob_block(kind: str, mime_type: str | None, content: str, modality: str) -> dict[str, JSON]:
+    block: dict[str, JSON] = {"type": kind, "base64": content}
+    if mime_type is not None:
+        # What follows the slash is what OpenAI calls a format.
+        block["mime_type"] = _MP3 if mime_type == _MPEG_AUDIO else mime_type
+    if kind == "file":
+        block["extras"] = {"filename": file_name(modality, mime_type or "application/pdf")}
+    return block
 
 
 def _kind(modality: str) -> str:

@@ -1,0 +1,119 @@
+"""The files in which a cassette's binary content lies: `blobs/XX/SHA256`, each written once."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from llm_strategy import blobs
+from llm_strategy.blobs import Identity
+from llm_strategy.cassette.disk import replace_file
+from llm_strategy.errors import SecretFound
+from llm_strategy.redaction import find_known
+from llm_strategy.values import JSON, BlobPart, Message, Request
+
+FOLDER = "blobs"
+
+
+def _place(identity: Identity) -> Path:
+    return Path(FOLDER, identity.sha256[:2], identity.sha256)
+
+
+def write_blobs(request: Request, folder: Path) -> None:
+    """Put the large content of a request into files below the folder of the cassettes.
+
+    Raises SecretFound, before anything is written, where a credential stands in it; OSError.
+    """
+    contents = [data for part in _parts(request) if (data := _large(part.content)) is not None]
+    for data in contents:
+        known = find_known(data.decode("utf-8", "surrogateescape"))
+        if known is not None:
+            raise SecretFound(
+                f"a file of {len(data):,} bytes that is sent to the model holds the value of the environment variable "
+                f"{known}: recorded, it would be published with the cassette; nothing was written"
+            )
+    for data in contents:
+        path = folder / _place(Identity.of(data))
+        if _problem(path, Identity.of(data)) is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(path, [data])
+
+
+def _parts(request: Request) -> Iterator[BlobPart]:
+    return (part for message in request.messages for part in message.parts if isinstance(part, BlobPart))
+
+
+def _large(content: str) -> bytes | None:
+    """The bytes of a content that does not stay in place."""
+    if len(content) < blobs.SMALLEST:
+        return None
+    data = blobs.decoded(content)
+    return data if data is not None and len(data) >= blobs.SMALLEST else None
+
+
+def by_reference(request: dict[str, JSON]) -> dict[str, JSON]:
+    """The JSON of a request, with references in place of large content."""
+    messages = [{**message, "parts": list(map(_referring, message["parts"]))} for message in request["messages"]]
+    return {**request, "messages": messages}
+
+
+def _referring(part: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    data = _large(part["content"]) if part["type"] == BlobPart.type else None
+    if data is None:
+        return part
+    kept = {name: value for name, value in part.items() if name != "content"}
+    return {**kept, "blob": blobs.reference(data, part["mime_type"])}
+
+
+def restored(request: Request, cassette: Path) -> Request:
+    """A request that was read from a cassette, with the content whose files are there and sound."""
+    if not any(blobs.stood_for(part.content) for part in _parts(request)):
+        return request
+    return replace(request, messages=tuple(_with_parts(message, cassette) for message in request.messages))
+
+
+def _with_parts(message: Message, cassette: Path) -> Message:
+    return Message(
+        message.role, [_full(part, cassette) if isinstance(part, BlobPart) else part for part in message.parts]
+    )
+
+
+def _full(part: BlobPart, cassette: Path) -> BlobPart:
+    identity = blobs.stood_for(part.content)
+    path = None if identity is None else _find(identity, cassette)
+    if path is None or identity is None or _problem(path, identity) is not None:
+        return part
+    return replace(part, content=base64.b64encode(path.read_bytes()).decode("ascii"))
+
+
+def _find(identity: Identity, cassette: Path) -> Path | None:
+    """The file of a content: beside the cassette, or beside a folder that it lies in."""
+    places = (folder / _place(identity) for folder in cassette.absolute().parents)
+    return next(filter(Path.is_file, places), None)
+
+
+def blob_problems(request: Any, cassette: Path) -> Iterator[tuple[Path, str | None]]:
+    """The files that the stored JSON of a request refers to and that are not right: what is wrong, None if missing."""
+    for message in request.get("messages", ()) if isinstance(request, Mapping) else ():
+        for part in message.get("parts", ()):
+            if "blob" not in part:
+                continue
+            identity = blobs.identity_in(part["blob"])
+            path = _find(identity, cassette)
+            if path is None:
+                yield _place(identity), None
+            elif (problem := _problem(path, identity)) is not None:
+                yield path, problem
+
+
+def _problem(path: Path, identity: Identity) -> str | None:
+    """Why a file is not the content; None where it is."""
+    try:
+        if path.stat().st_size != identity.size:
+            return f"has another size than the {identity.size:,} bytes that were recorded"
+        return None if Identity.of(path.read_bytes()) == identity else "was changed: its hash is another one"
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"

@@ -1,0 +1,356 @@
+"""Values that are marked by their annotations, in arguments and in their fields: content, and what is volatile.
+
+What to do with a value is worked out once for each annotation. Where nothing in it is marked, which is nearly
+always, that is nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from llm_strategy.content import Attachment, Blob, Media, attachment
+from llm_strategy.errors import PromptError
+from llm_strategy.rendering import field_names, for_each_type
+from llm_strategy.signature import VolatileMarker
+from llm_strategy.values import BlobPart, Part, UriPart
+
+VOLATILE = "<volatile>"
+
+
+class Mention(str):
+    """What stands in a prompt for a value that is marked."""
+
+    __slots__ = ()
+
+
+class Pair(NamedTuple):
+    """A value as it stands in the key, and as it is sent."""
+
+    kept: Any
+    sent: Any
+
+
+class Found:
+    """What the marked values of one call bring along.
+
+    `parts` follow the prompt in its message. `volatile` maps texts, and contents of parts, to what is sent in
+    their place.
+    """
+
+    def __init__(self) -> None:
+        self.parts: list[Part] = []
+        self.volatile: dict[str, str] = {}
+
+    def attach(self, attached: Attachment, *, volatile: bool) -> Mention:
+        number = len(self.parts) + 1
+        part = attached.part
+        if volatile:
+            placeholder = f"<volatile file {number}>"
+            if isinstance(part, BlobPart):
+                self.volatile[placeholder], part = part.content, dataclasses.replace(part, content=placeholder)
+            elif isinstance(part, UriPart):
+                self.volatile[placeholder], part = part.uri, dataclasses.replace(part, uri=placeholder)
+        self.parts.append(part)
+        return Mention(attached.mention(number, named=not volatile))
+
+
+class At(NamedTuple):
+    """Where a walk is: the place in words such as `order.items[2]`, and whether what stands there is volatile."""
+
+    found: Found
+    place: str
+    volatile: bool = False
+
+    def below(self, step: str) -> At:
+        return self._replace(place=self.place + step)
+
+
+Walk = Callable[[Any, At], Pair]
+
+
+def walk_of(annotation: Any) -> Walk | None:
+    """How to find the marked values in one of this type; None where there are none."""
+    return _walk(annotation) if _is_marked(annotation) else None
+
+
+def walk_fields(values: Mapping[str, Any], walks: Mapping[str, Walk], at: At) -> Pair:
+    """Values of fields, by name."""
+    pairs = {name: walk(values[name], at.below(f".{name}")) for name, walk in walks.items() if name in values}
+    return Pair(
+        {**values, **{name: pair.kept for name, pair in pairs.items()}},
+        {**values, **{name: pair.sent for name, pair in pairs.items()}},
+    )
+
+
+def hidden(walk: Walk | None) -> Walk:
+    """The whole value is volatile; content in it is sent all the same."""
+
+    def hide(value: Any, at: At) -> Pair:
+        sent = value if walk is None else walk(value, at._replace(volatile=True)).sent
+        return Pair(Mention(VOLATILE), sent)
+
+    return hide
+
+
+def each(walk: Walk) -> Walk:
+    """Of a list or another sequence."""
+
+    def walk_items(value: Any, at: At) -> Pair:
+        if isinstance(value, set | frozenset):
+            raise PromptError(f"{at.place} is a set, whose content would have no fixed order: use a list")
+        if isinstance(value, str | bytes) or not isinstance(value, Collection):
+            return Pair(value, value)
+        pairs = [walk(item, at.below(f"[{number}]")) for number, item in enumerate(value)]
+        return Pair([pair.kept for pair in pairs], [pair.sent for pair in pairs])
+
+    return walk_items
+
+
+def each_value(walk: Walk) -> Walk:
+    """Of a mapping."""
+
+    def walk_values(value: Any, at: At) -> Pair:
+        if not isinstance(value, Mapping):
+            return Pair(value, value)
+        pairs = {key: walk(item, at.below(f"[{key!r}]")) for key, item in value.items()}
+        return Pair(
+            {key: pair.kept for key, pair in pairs.items()},
+            {key: pair.sent for key, pair in pairs.items()},
+        )
+
+    return walk_values
+
+
+# Annotations
+
+_WRAPPERS = {typing.ClassVar, typing.Final, typing.Required, typing.NotRequired}
+
+
+def _bare(annotation: Any) -> Any:
+    """Without what stands around a type: the name of an alias, `Final`, `NotRequired`."""
+    while True:
+        origin = typing.get_origin(annotation)
+        if hasattr(annotation, "__value__"):
+            annotation = annotation.__value__
+        elif hasattr(annotation, "__supertype__"):
+            annotation = annotation.__supertype__
+        elif origin in _WRAPPERS or getattr(origin, "_name", None) == "ReadOnly":
+            annotation = typing.get_args(annotation)[0]
+        else:
+            return annotation
+
+
+def _is_marked(annotation: Any) -> bool:
+    seen: set[int] = set()
+    queue = [annotation]
+    while queue:
+        item = _bare(queue.pop())
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, Media | VolatileMarker) or item is Media or item is Blob:
+            return True
+        # Of a list of types, as `Callable` has it, there are no values.
+        queue.extend(arg for arg in typing.get_args(item) if not isinstance(arg, list))
+        kind = typing.get_origin(item) or item
+        if isinstance(kind, type) and _has_fields(kind):
+            queue.extend(_hints(kind).values())
+    return False
+
+
+def _walk(annotation: Any) -> Walk:
+    """For an annotation in which something is marked."""
+    if hasattr(annotation, "__value__"):
+        # An alias may speak of itself.
+        return _Later(annotation)
+    annotation = _bare(annotation)
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _annotated(args[0], args[1:])
+    if origin in (typing.Union, types.UnionType):
+        return _one_of(args)
+    kind = origin or annotation
+    if kind is Blob:
+        return _content(Media())
+    if not isinstance(kind, type):
+        return _nothing
+    if hasattr(kind, "__required_keys__"):
+        return _typed_dict(kind)
+    if _has_fields(kind):
+        return _walk_object
+    if issubclass(kind, tuple) and args and args[-1] is not Ellipsis:
+        return _positions([walk_of(arg) or _nothing for arg in args])
+    if issubclass(kind, Mapping):
+        return each_value(walk_of(args[-1]) or _nothing) if args else _nothing
+    walk = walk_of(args[0]) if args else None
+    return _nothing if walk is None else each(walk)
+
+
+class _Later:
+    """The walk of an alias, made when it is taken for the first time."""
+
+    def __init__(self, alias: Any) -> None:
+        self._alias = alias
+
+    @cached_property
+    def _walk(self) -> Walk:
+        return _walk(self._alias.__value__)
+
+    def __call__(self, value: Any, at: At) -> Pair:
+        return self._walk(value, at)
+
+
+def _nothing(value: Any, at: At) -> Pair:  # noqa: ARG001  # a walk takes two
+    return Pair(value, value)
+
+
+def _annotated(annotation: Any, metadata: tuple[Any, ...]) -> Walk:
+    # Written without parentheses, it is meant all the same.
+    marks = [Media() if item is Media else item for item in metadata]
+    media = next((item for item in marks if isinstance(item, Media)), None)
+    walk = walk_of(annotation) if media is None else _content(media)
+    if any(isinstance(item, VolatileMarker) for item in metadata):
+        return hidden(walk)
+    return walk or _nothing
+
+
+def _content(media: Media) -> Walk:
+    def attach(value: Any, at: At) -> Pair:
+        attached = attachment(value, media, at.place)
+        mention = None if attached is None else at.found.attach(attached, volatile=at.volatile)
+        return Pair(mention, mention)
+
+    return attach
+
+
+def _one_of(annotations: tuple[Any, ...]) -> Walk:
+    choices = [(annotation, walk_of(annotation) or _nothing) for annotation in annotations]
+
+    def walk_one(value: Any, at: At) -> Pair:
+        walk = next((walk for annotation, walk in choices if _fits(value, annotation)), _nothing)
+        return walk(value, at)
+
+    return walk_one
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    """Whether a value, which has been checked, is meant by this member of a union."""
+    annotation = _bare(annotation)
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _fits(value, args[0])
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, arg) for arg in args)
+    if origin is typing.Literal:
+        return value in args
+    kind = origin or annotation
+    if not isinstance(kind, type):
+        return value is None if annotation is None else annotation is Any
+    if hasattr(kind, "__required_keys__"):
+        return isinstance(value, dict)
+    return isinstance(value, kind)
+
+
+def _positions(walks: list[Walk]) -> Walk:
+    def walk_positions(value: Any, at: At) -> Pair:
+        if not isinstance(value, tuple):
+            return Pair(value, value)
+        pairs = [
+            walk(item, at.below(f"[{number}]")) for number, (walk, item) in enumerate(zip(walks, value, strict=False))
+        ]
+        return Pair([pair.kept for pair in pairs], [pair.sent for pair in pairs])
+
+    return walk_positions
+
+
+# Objects with fields
+
+
+def _has_fields(kind: type) -> bool:
+    return (
+        dataclasses.is_dataclass(kind)
+        or (issubclass(kind, BaseModel) and kind is not BaseModel)
+        or hasattr(kind, "__attrs_attrs__")
+        or hasattr(kind, "__required_keys__")
+        or (issubclass(kind, tuple) and hasattr(kind, "_fields"))
+    )
+
+
+def _typed_dict(kind: type) -> Walk:
+    def walk_items(value: Any, at: At) -> Pair:
+        return walk_fields(value, walks_of_fields(kind), at) if isinstance(value, dict) else Pair(value, value)
+
+    return walk_items
+
+
+def _walk_object(value: Any, at: At) -> Pair:
+    kind = type(value)
+    if isinstance(value, tuple):
+        return _positions([walks_of_fields(kind).get(name, _nothing) for name in getattr(kind, "_fields", ())])(
+            value, at
+        )
+    if not _has_fields(kind):
+        return Pair(value, value)
+    walks = walks_of_fields(kind)
+    if not walks:
+        return Pair(value, value)
+    if not isinstance(value, BaseModel):
+        return walk_fields({name: getattr(value, name) for name in field_names(kind)}, walks, at)
+    dumped = value.model_dump()
+    if not isinstance(dumped, dict):
+        return Pair(value, value)
+    pair = walk_fields({name: getattr(value, name) for name in walks}, walks, at)
+    names = {name: name if name in dumped else _alias(kind, name) for name in walks}
+    return Pair(*({**dumped, **{names[name]: side[name] for name in walks if names[name] in dumped}} for side in pair))
+
+
+def _alias(kind: Any, name: str) -> str:
+    return str(kind.model_fields[name].serialization_alias)
+
+
+@for_each_type
+def walks_of_fields(kind: type[Any]) -> Mapping[str, Walk]:
+    """How to find the marked values in the fields of a class, without those in which nothing is marked."""
+    return {name: walk for name, hint in _hints(kind).items() if (walk := walk_of(hint)) is not None}
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    """The annotation of each field, with what stands in `Annotated`."""
+    if issubclass(kind, BaseModel):
+        return {
+            name: typing.Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+            for name, info in kind.model_fields.items()
+        }
+    try:
+        hints = typing.get_type_hints(kind, include_extras=True)
+    except (NameError, TypeError, AttributeError, SyntaxError):
+        hints = dict(_each_hint(kind))
+    if hasattr(kind, "__required_keys__"):
+        return hints
+    names = getattr(kind, "_fields", ()) if issubclass(kind, tuple) else field_names(kind)
+    return {name: hints[name] for name in names if name in hints}
+
+
+def _each_hint(kind: type) -> Iterator[tuple[str, Any]]:
+    """The annotations one by one: some of them use names that exist only for type checkers, or in a function."""
+    for base in reversed(kind.__mro__):
+        names = vars(sys.modules.get(base.__module__, types))
+        for name, written in inspect.get_annotations(base).items():
+            holder = types.SimpleNamespace(__annotations__={name: written})
+            try:
+                yield from typing.get_type_hints(holder, names, dict(vars(base)), include_extras=True).items()
+            except (NameError, TypeError, AttributeError, SyntaxError) as error:
+                if isinstance(written, str) and ("Volatile[" in written or "Media(" in written):
+                    raise PromptError(
+                        f"the annotation {written!r} of {kind.__qualname__}.{name} cannot be evaluated ({error}), so "
+                        "that what it marks is not found: define or import its names at the top of the module"
+                    ) from None
