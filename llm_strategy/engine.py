@@ -16,7 +16,7 @@ from llm_strategy.context import Ask, CallSite, Scope, Turn, asking, current
 from llm_strategy.errors import ModelError, ReplyError
 from llm_strategy.models import ENVIRONMENT, ModelSource, configured
 from llm_strategy.models.settings import normalized
-from llm_strategy.overrides import NOT_GIVEN, Changes, current_changes
+from llm_strategy.overrides import NOT_GIVEN, Changes, current_changes, entered
 from llm_strategy.reply import complaint, parse
 from llm_strategy.schema import Output
 from llm_strategy.values import JSON, Message, Request
@@ -45,9 +45,10 @@ class Options:
 
     def resolved(self) -> Options:
         """With the configured model in place of none, the model's own settings below these, and all changes made."""
-        changes = current_changes(self.changes)
-        if changes is not None:
-            return self._changed(changes)
+        if self.changes is not None or entered:
+            changes = current_changes(self.changes)
+            if changes is not None:
+                return self._changed(changes)
         return self._merged if self.source is not None else self._with_model(None)
 
     def _with_model(self, source: ModelSource | None) -> Options:

@@ -13,7 +13,7 @@ import types
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
@@ -45,6 +45,8 @@ class Found:
     `parts` follow the prompt in its message. `volatile` maps texts, and contents of parts, to what is sent in
     their place.
     """
+
+    __slots__ = ("parts", "volatile")
 
     def __init__(self) -> None:
         self.parts: list[Part] = []
@@ -106,7 +108,7 @@ def each(walk: Walk) -> Walk:
 
     def walk_items(value: Any, at: At) -> Pair:
         if isinstance(value, set | frozenset):
-            raise PromptError(f"{at.place} is a set, whose content would have no fixed order: use a list")
+            raise PromptError(f"{at.place} is a set, in which marked values have no fixed order: use a list")
         if isinstance(value, str | bytes) or not isinstance(value, Collection):
             return Pair(value, value)
         pairs = [walk(item, at.below(f"[{number}]")) for number, item in enumerate(value)]
@@ -186,7 +188,7 @@ def _walk(annotation: Any) -> Walk:
     if hasattr(kind, "__required_keys__"):
         return _typed_dict(kind)
     if _has_fields(kind):
-        return _walk_object
+        return _Fields(kind, args)
     if issubclass(kind, tuple) and args and args[-1] is not Ellipsis:
         return _positions([walk_of(arg) or _nothing for arg in args])
     if issubclass(kind, Mapping):
@@ -285,6 +287,39 @@ def _has_fields(kind: type) -> bool:
     )
 
 
+class _Fields:
+    """The walk of objects of a class; made when it is taken for the first time, since a class may speak of itself."""
+
+    def __init__(self, kind: type, args: tuple[Any, ...]) -> None:
+        self._kind = kind
+        self._args = args
+
+    @cached_property
+    def _walks(self) -> Mapping[str, Walk]:
+        if not self._args:
+            return walks_of_fields(self._kind)
+        # A class with parameters, whose objects do not know what stands for them.
+        types_of = dict(zip(getattr(self._kind, "__parameters__", ()), self._args, strict=False))
+        hints = {name: _with_types(hint, types_of) for name, hint in _hints(self._kind).items()}
+        return {name: walk for name, hint in hints.items() if (walk := walk_of(hint)) is not None}
+
+    def __call__(self, value: Any, at: At) -> Pair:
+        kind = type(value)
+        if not _has_fields(kind):
+            return Pair(value, value)
+        # An object of a subclass may have more.
+        walks = {**walks_of_fields(kind), **self._walks}
+        return _walk_object(value, walks, at) if walks else Pair(value, value)
+
+
+def _with_types(hint: Any, types_of: Mapping[Any, Any]) -> Any:
+    if isinstance(hint, TypeVar):
+        return types_of.get(hint, hint)
+    own = getattr(hint, "__parameters__", ())
+    # A class is no use of its own parameters, `list[T]` is one.
+    return hint[tuple(types_of.get(name, name) for name in own)] if own and not isinstance(hint, type) else hint
+
+
 def _typed_dict(kind: type) -> Walk:
     def walk_items(value: Any, at: At) -> Pair:
         return walk_fields(value, walks_of_fields(kind), at) if isinstance(value, dict) else Pair(value, value)
@@ -292,22 +327,16 @@ def _typed_dict(kind: type) -> Walk:
     return walk_items
 
 
-def _walk_object(value: Any, at: At) -> Pair:
+def _walk_object(value: Any, walks: Mapping[str, Walk], at: At) -> Pair:
     kind = type(value)
     if isinstance(value, tuple):
-        return _positions([walks_of_fields(kind).get(name, _nothing) for name in getattr(kind, "_fields", ())])(
-            value, at
-        )
-    if not _has_fields(kind):
-        return Pair(value, value)
-    walks = walks_of_fields(kind)
-    if not walks:
-        return Pair(value, value)
+        return _positions([walks.get(name, _nothing) for name in getattr(kind, "_fields", ())])(value, at)
     if not isinstance(value, BaseModel):
         return walk_fields({name: getattr(value, name) for name in field_names(kind)}, walks, at)
     dumped = value.model_dump()
     if not isinstance(dumped, dict):
         return Pair(value, value)
+    walks = {name: walk for name, walk in walks.items() if name in kind.model_fields}
     pair = walk_fields({name: getattr(value, name) for name in walks}, walks, at)
     names = {name: name if name in dumped else _alias(kind, name) for name in walks}
     return Pair(*({**dumped, **{names[name]: side[name] for name in walks if names[name] in dumped}} for side in pair))

@@ -25,9 +25,9 @@ def _place(identity: Identity) -> Path:
 def write_blobs(request: Request, folder: Path) -> None:
     """Put the large content of a request into files below the folder of the cassettes.
 
-    Raises SecretFound, before anything is written, where a credential stands in it; OSError.
+    Raises SecretFound, before anything is written, where a credential stands in any content; OSError.
     """
-    contents = [data for part in _parts(request) if (data := _large(part.content)) is not None]
+    contents = [data for part in _parts(request) if (data := blobs.decoded(part.content)) is not None]
     for data in contents:
         known = find_known(data.decode("utf-8", "surrogateescape"))
         if known is not None:
@@ -36,22 +36,25 @@ def write_blobs(request: Request, folder: Path) -> None:
                 f"{known}: recorded, it would be published with the cassette; nothing was written"
             )
     for data in contents:
-        path = folder / _place(Identity.of(data))
-        if _problem(path, Identity.of(data)) is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(path, [data])
+        if len(data) >= blobs.SMALLEST:
+            _write(data, folder)
+
+
+def _write(data: bytes, folder: Path) -> None:
+    identity = Identity.of(data)
+    path = folder / _place(identity)
+    if _problem(path, identity) is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    attributes = folder / FOLDER / ".gitattributes"
+    if not attributes.exists():
+        # So that git leaves the line ends of text alone.
+        attributes.write_bytes(b"* -text\n")
+    replace_file(path, [data])
 
 
 def _parts(request: Request) -> Iterator[BlobPart]:
     return (part for message in request.messages for part in message.parts if isinstance(part, BlobPart))
-
-
-def _large(content: str) -> bytes | None:
-    """The bytes of a content that does not stay in place."""
-    if len(content) < blobs.SMALLEST:
-        return None
-    data = blobs.decoded(content)
-    return data if data is not None and len(data) >= blobs.SMALLEST else None
 
 
 def by_reference(request: dict[str, JSON]) -> dict[str, JSON]:
@@ -61,8 +64,8 @@ def by_reference(request: dict[str, JSON]) -> dict[str, JSON]:
 
 
 def _referring(part: Mapping[str, JSON]) -> Mapping[str, JSON]:
-    data = _large(part["content"]) if part["type"] == BlobPart.type else None
-    if data is None:
+    data = blobs.decoded(part["content"]) if part["type"] == BlobPart.type else None
+    if data is None or len(data) < blobs.SMALLEST:
         return part
     kept = {name: value for name, value in part.items() if name != "content"}
     return {**kept, "blob": blobs.reference(data, part["mime_type"])}

@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, NotRequired, TypedDict, TypeVar
 
 import attrs
 import pytest
@@ -64,6 +64,31 @@ class Point(NamedTuple):
 class Tree:
     at: Volatile[datetime]
     children: list[Tree] = field(default_factory=list)
+
+
+T = TypeVar("T")
+
+
+@dataclass
+class Box(Generic[T]):
+    key: str
+    content: T
+    more: list[T]
+
+
+@dataclass
+class Chain(Generic[T]):
+    at: T
+    rest: Chain[T] | None = None
+
+
+@dataclass
+class LateOrder(Order):
+    paid: Volatile[datetime]
+
+
+class Case(BaseModel, Generic[T]):
+    content: T
 
 
 class PlainShop:
@@ -139,6 +164,12 @@ NESTED: list[tuple[Any, Any, str]] = [
     (Point, Point(1, MORNING), "[1, @]"),
     (tuple[int, Volatile[datetime]], (1, MORNING), "[1, @]"),
     (tuple[Volatile[datetime], ...], (MORNING, MORNING), "[@, @]"),
+    (Box[Volatile[datetime]], Box("a", MORNING, []), '{"key": "a", "content": @, "more": []}'),
+    (Box[Order], Box("a", Order("b", MORNING), []), '{"key": "a", "content": {"key": "b", "at": @}, "more": []}'),
+    (Box[Volatile[datetime]], Box("a", MORNING, [MORNING]), '{"key": "a", "content": @, "more": [@]}'),
+    (Case[Volatile[datetime]], Case(content=MORNING), '{"content": @}'),
+    (Chain[Volatile[datetime]], Chain(MORNING, Chain(MORNING)), '{"at": @, "rest": {"at": @, "rest": null}}'),
+    (Order, LateOrder("a", MORNING, MORNING), '{"key": "a", "at": @, "paid": @}'),
     (Tree, Tree(MORNING, [Tree(MORNING)]), '{"at": @, "children": [{"at": @, "children": []}]}'),
     (dict[str, Volatile[datetime]], {"a": MORNING}, '{"a": @}'),
     (dict[str, list[Parcel]], {"a": [Parcel(3, MORNING)]}, '{"a": [{"weight": 3, "at": @}]}'),

@@ -170,8 +170,14 @@ def _kind(modality: str) -> str:
 def to_prompt(messages: Sequence[Message]) -> str:
     """A conversation as one text, for models that complete text.
 
-    Who speaks is said only where it is a conversation; the text then ends where the model goes on.
+    Who speaks is said only where it is a conversation; the text then ends where the model goes on. Raises
+    ValueError for images and files.
     """
+    for part in (part for message in messages for part in message.parts):
+        if isinstance(part, BlobPart | UriPart | FilePart):
+            raise ValueError(
+                f"a model that completes text has no place for {part.modality} ({part.mime_type}): take a chat model"
+            )
     if sum(message.role == "user" for message in messages) < 2:
         return "\n\n".join(message.content for message in messages)
     turns = [_turn(message, first=not position) for position, message in enumerate(messages)]
