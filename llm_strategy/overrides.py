@@ -144,8 +144,9 @@ def current() -> _Entered | None:
         return found
     thread = threading.get_ident()
     # Whatever runs in a thread before a block ends that was opened outside all tasks has been started in the block.
-    own = [stay for stay in entered if stay.thread == thread and not stay.in_loop]
-    reaching = own or [stay for stay in entered if stay.in_main and not stay.in_loop]
+    outside_tasks = [stay for stay in list(entered) if not stay.in_loop]
+    own = [stay for stay in outside_tasks if stay.thread == thread]
+    reaching = own or [stay for stay in outside_tasks if stay.in_main]
     return reaching[-1] if reaching else None
 
 

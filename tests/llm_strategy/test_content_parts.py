@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import attrs
 import pytest
+from langchain_core.language_models import FakeListLLM
 from langchain_openai import ChatOpenAI
 from openai import OpenAI
 from pydantic import BaseModel
@@ -345,6 +346,13 @@ def test_what_a_provider_has_no_place_for_is_named() -> None:
         with pytest.raises(ModelError, match=r"no place for video \(video/mp4\) given as content"):
             attend(model, Blob(b"x", "video/mp4"))
     assert server.requests == []
+
+
+def test_a_model_that_completes_text_refuses_content() -> None:
+    """It is not left out silently."""
+    model = FakeListLLM(responses=['{"return_value": "a"}'])
+    with pytest.raises(ModelError, match=r"completes text has no place for image \(image/png\): take a chat model"):
+        attend(model, Blob(PNG, "image/png"))
 
 
 # In a cassette

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from llm_strategy import (
     ChatChain,
@@ -288,6 +289,24 @@ async def test_a_fixture_holds_it_for_an_asynchronous_test(scripted: ScriptedMod
     """So it does for a test that is a coroutine, and the threads that it starts."""
     assert await acount("a") == await asyncio.to_thread(count, "a") == 2
     assert await asyncio.get_running_loop().run_in_executor(None, count, "a") == 2
+
+
+@pytest_asyncio.fixture
+async def scripted_later() -> AsyncIterator[None]:
+    with override(model=saying(3)):
+        yield
+
+
+@pytest.mark.asyncio
+async def test_an_asynchronous_fixture_can_hold_it(scripted_later: None) -> None:
+    """A block in its body holds for the test, and for threads that take the context along."""
+    assert await acount("a") == await asyncio.to_thread(count, "a") == 3
+
+
+@pytest.mark.asyncio
+async def test_it_ends_with_an_asynchronous_fixture() -> None:
+    """The test after it sees nothing of it."""
+    assert await acount("a") == 1
 
 
 def in_threads(function: Any, number: int = 4) -> list[Any]:
