@@ -282,7 +282,10 @@ def answer(text: str, schema: dict[str, Any], as_json: bool) -> str:
     function = next((function for pattern, function in FUNCTIONS.items() if fnmatchcase(name, pattern)), None)
     if function is None:
         raise UnanswerableError(f"the {MODEL} does not know {call.name}; it knows {', '.join(FUNCTIONS)}")
-    return json.dumps({"return_value": function(call)}, ensure_ascii=False)
+    value = function(call)
+    if text.endswith("as plain text."):
+        return str(value)
+    return json.dumps({"return_value": value}, ensure_ascii=False)
 
 
 def tokens(text: str) -> list[str]:

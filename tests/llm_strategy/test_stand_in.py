@@ -278,6 +278,18 @@ def test_stream(client: openai.OpenAI) -> None:
     assert {chunk.model for chunk in chunks} == {"local stand-in"}
 
 
+def test_text(client: openai.OpenAI) -> None:
+    """A call whose result is a text as it is gets no JSON object around it."""
+
+    @llm_strategy("openai:any")
+    def greet_all(name: str) -> Iterator[str]:
+        """Greet."""
+        raise NotImplementedError
+
+    completion = client.chat.completions.create(model="any", messages=messages(greet_all.request("Ada")))
+    assert completion.choices[0].message.content == "Hello, Ada!"
+
+
 def test_completions(client: openai.OpenAI) -> None:
     """The older endpoint takes the prompt as one text, whole and streamed."""
     prompt = "\n\n".join(message.content for message in add.request(20, 22).messages)

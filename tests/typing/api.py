@@ -8,7 +8,7 @@ they report an ignore that is not needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -159,6 +159,41 @@ def volatile_arguments() -> None:
     greet("a", datetime(2000, 1, 1), loud="very")  # type: ignore[arg-type]  # noqa: DTZ001  # loud is a bool
 
 
+# An iterator is read while the reply is still arriving
+
+
+@llm_strategy(MODEL)
+def invent(topic: str) -> Iterator[Customer]:
+    """Invent customers."""
+    raise NotImplementedError
+
+
+@llm_strategy(MODEL)
+def tell(topic: str) -> AsyncIterator[str]:
+    """Tell a story."""
+    raise NotImplementedError
+
+
+@llm_strategy(MODEL)
+async def tell_awaited(topic: str) -> AsyncIterator[str]:
+    """Tell a story."""
+    raise NotImplementedError
+
+
+async def streams() -> None:
+    for customer in invent("tea"):
+        assert_type(customer, Customer)
+    assert_type(next(invent("tea")), Customer)
+    assert_type(invent.request("tea"), Request)
+    async for text in tell("tea"):
+        assert_type(text, str)
+    async for text in await tell_awaited("tea"):
+        assert_type(text, str)
+    invent(1)  # type: ignore[arg-type]  # topic is a str
+    async for _ in tell_awaited("tea"):  # type: ignore[attr-defined]  # it has to be awaited
+        pass
+
+
 # A class keeps its type
 
 
@@ -304,6 +339,18 @@ class Echo:
         return self.generate(request)
 
 
+class Streaming(Echo):
+    """A model that gives its answers in pieces, too."""
+
+    def stream(self, request: Request) -> Iterator[str | Response]:
+        yield "a"
+        yield Response("", Usage(1, 1))
+
+
+def pieces(request: Request) -> Iterator[str]:
+    yield request.messages[-1].content
+
+
 class Nameless:
     """No model: it has no name."""
 
@@ -324,6 +371,9 @@ def answer(request: Request) -> str:
 def models(client: object) -> None:
     models: list[Model] = [
         Echo(),
+        Streaming(),
+        ScriptedModel([["a", "b"], Response("ab", pieces=("a", "b"))]),
+        ScriptedModel(pieces),
         StubModel(recorded=False),
         ScriptedModel([Response("a"), "b"]),
         OpenAIModel("gpt-5-mini"),
@@ -423,6 +473,8 @@ def one_call(call: Call) -> None:
     assert_type(call.request.messages[0].content, str)
     assert_type(call.response.content, str)
     assert_type(call.response.finish_reason, str)
+    assert_type(call.response.pieces, tuple[str, ...])
+    assert_type(call.response.closed_early, bool)
     assert_type(call.replayed, bool)
     assert_type(call.repairs, tuple[str, ...])
     if call.response.usage is not None:
