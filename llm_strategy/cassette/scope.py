@@ -193,9 +193,9 @@ class CassetteScope(Scope):
 
     def close(self) -> None:
         """End the scope, and every stream in it: what these have got so far belongs to its recording."""
+        super().close()
         for stream in list(self.streams):
             stream.end()
-        super().close()
 
     def elsewhere(self, key: str, occurrence: int) -> Entry | None:
         """The same call in another cassette of the project."""

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any, TypeVar
 
@@ -77,8 +78,14 @@ def from_asynchronous(stream: AsyncGenerator[T, None]) -> Generator[T, None, Non
             # An interrupt may have come while the thread is waiting for the model.
             if reading and not reading[0].done():
                 runner.get_loop().call_soon_threadsafe(reading[0].cancel)
-            run(stream.aclose)
-            thread.submit(runner.close)
+            # Nor is there a thread any more where the interpreter is shutting down.
+            with suppress(RuntimeError):
+                thread.submit(_close, runner, stream)
+
+
+def _close(runner: asyncio.Runner, stream: AsyncGenerator[Any, None]) -> None:
+    with runner:
+        runner.run(stream.aclose())
 
 
 async def from_synchronous(stream: Generator[T, None, None]) -> AsyncGenerator[T, None]:

@@ -43,6 +43,7 @@ from llm_strategy import (
 )
 from tests.llm_strategy.answers import reply
 from tests.llm_strategy.loopback import HANG_UP, MODEL, Loopback, Reply, completion, failure, streaming
+from tests.llm_strategy.programs import run
 
 Name = NewType("Name", str)
 
@@ -624,6 +625,45 @@ def test_a_synchronous_model_in_an_event_loop() -> None:
 
     asyncio.run(main())
     assert model.closed.wait(30)
+
+
+@pytest.mark.parametrize("method", ["stream", "astream"])
+def test_a_stream_that_is_open_at_exit(method: str) -> None:
+    """A program that ends in the middle of a stream ends in peace, and what a generator has to close is closed."""
+    bodies = {
+        "stream": "def stream(self, request):\n        yield from pieces()",
+        "astream": "async def astream(self, request):\n        for piece in pieces():\n            yield piece",
+    }
+    program = f"""
+from collections.abc import Iterator
+from llm_strategy import llm_strategy
+
+def pieces():
+    try:
+        yield "a"
+        yield "b"
+    finally:
+        print("closed")
+
+class Model:
+    name, recorded, settings = "test:model", True, {{}}
+
+    async def agenerate(self, request):
+        pass
+
+    {bodies[method]}
+
+@llm_strategy(Model())
+def story(topic: str) -> Iterator[str]:
+    "Tell a story."
+    raise NotImplementedError
+
+left = story("x")
+print(next(left))
+"""
+    done = run(program)
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert done.stdout == "a\nclosed\n"
 
 
 def test_what_a_model_may_stream() -> None:
