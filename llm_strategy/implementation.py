@@ -67,31 +67,17 @@ class _Prepared:
             arguments, owner, source.name if source else None, self.options.settings, self.options.before
         )
 
-    def run(self) -> Any:
+    def drive(self, driver: Callable[..., Any]) -> Any:
         __tracebackhide__ = True
         if self.prompt.streamed is not None:
-            return self._open_stream()
-        return engine.run(self._steps(), self.options, self._site()).value
+            # Here, because few functions return streams.
+            from llm_strategy.stream import opening_steps
 
-    async def arun(self) -> Any:
-        __tracebackhide__ = True
-        if self.prompt.streamed is not None:
-            return self._open_stream()
-        return (await engine.arun(self._steps(), self.options, self._site())).value
-
-    def _steps(self) -> engine.Steps:
-        return engine.value_steps(self.rendered.request, self.prompt.output, self.options)
-
-    def _site(self) -> CallSite:
+            return driver(opening_steps(self.prompt, self.rendered, self.options), self.options, CallSite())
         signature = self.prompt.signature
-        return CallSite(signature.name, signature.file, signature.line, self.rendered.blocks)
-
-    def _open_stream(self) -> Any:
-        __tracebackhide__ = True
-        # Here, because few functions return streams.
-        from llm_strategy.stream import open_stream
-
-        return open_stream(self.prompt, self.rendered, self.options)
+        steps = engine.value_steps(self.rendered.request, self.prompt.output, self.options)
+        site = CallSite(signature.name, signature.file, signature.line, self.rendered.blocks)
+        return driver(steps, self.options, site)
 
 
 def implement(
@@ -132,7 +118,7 @@ def implement(
         async def implemented(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
             try:
-                return await prepare(args, kwargs).arun()
+                return (await prepare(args, kwargs).drive(engine.arun)).value
             except (LLMStrategyError, CassetteMiss, TypeError) as error:
                 _shorten(error)
                 raise
@@ -142,7 +128,7 @@ def implement(
         def implemented(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
             try:
-                return prepare(args, kwargs).run()
+                return prepare(args, kwargs).drive(engine.run).value
             except (LLMStrategyError, CassetteMiss, TypeError) as error:
                 _shorten(error)
                 raise
@@ -153,10 +139,8 @@ def implement(
     strict = options is not None and options.strict_replies
     if changes is not None and changes.strict_replies is not None:
         strict = changes.strict_replies
-    implemented.parse = lambda text: (
-        text if prompt.is_text else parse(Response(text), prompt.output, strict=strict).value
-    )
-    implemented.reply = lambda value: value if prompt.is_text else prompt.output.dump(value)
+    implemented.parse = lambda text: parse(Response(text), prompt.output, strict=strict).value
+    implemented.reply = lambda value: prompt.output.dump(value)  # noqa: PLW0108  # `output` is made at the first use
     implemented.with_options = functools.partial(_with_options, function, options, binding, prompt, changes)
     implemented.__llm_prompt__ = prompt
     return cast(FunctionType, implemented)

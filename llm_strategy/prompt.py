@@ -18,7 +18,7 @@ from llm_strategy.marks import At, Found, Mention, Walk, each, each_value, hidde
 from llm_strategy.rendering import field_names, fields_of, type_text, value_text
 from llm_strategy.schema import Output, argument_check
 from llm_strategy.signature import Parameter, Signature, description_in
-from llm_strategy.streamed import Streamed, streamed
+from llm_strategy.streamed import PlainText, Streamed, streamed
 from llm_strategy.values import Message, Request, TextPart
 
 SYSTEM = Message(
@@ -76,6 +76,8 @@ class Prompt:
     @cached_property
     def output(self) -> Output:
         """The form of the reply; that of a stream is a list of what it yields."""
+        if self.is_text:
+            return PlainText(self.signature.name)
         returns = self.signature.returns if self.streamed is None else list.__class_getitem__(self.streamed.item)
         return Output(returns, self.signature.name)
 
@@ -129,8 +131,7 @@ class Prompt:
         system = SYSTEM_FOR_TEXT if self.is_text else SYSTEM
         opening = before if before and before[0].role == "system" else (system, *before)
         messages = (*opening, Message("user", (TextPart(text), *found.parts)))
-        schema = None if self.is_text else self.output.schema
-        request = Request(model, messages, schema, (), settings, found.volatile)
+        request = Request(model, messages, self.output.schema, (), settings, found.volatile)
         return Rendered(request, [*head, *rest])
 
     def _head(self, owner: Any) -> tuple[Sequence[Block], str]:

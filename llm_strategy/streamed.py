@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from llm_strategy.errors import PromptError
 from llm_strategy.rendering import type_text
+from llm_strategy.schema import Output
 
 _SYNCHRONOUS = (collections.abc.Iterator, collections.abc.Iterable, collections.abc.Generator)
 _ASYNCHRONOUS = (collections.abc.AsyncIterator, collections.abc.AsyncIterable, collections.abc.AsyncGenerator)
@@ -24,6 +25,21 @@ class Streamed(NamedTuple):
     def is_text(self) -> bool:
         """Whether the stream yields the text of the reply as it comes."""
         return self.item is str
+
+
+class PlainText(Output):
+    """The form of a reply that is a text as it is, without any schema."""
+
+    def __init__(self, place: str) -> None:
+        self.annotation = str
+        self.place = place
+        self.schema = None  # type: ignore[assignment]  # a request has none, too
+
+    def validate(self, text: str, **_how: Any) -> str:
+        return text
+
+    def dump(self, value: Any) -> str:
+        return value if isinstance(value, str) else "".join(value)
 
 
 def streamed(annotation: Any, place: str, *, coroutine: bool) -> Streamed | None:

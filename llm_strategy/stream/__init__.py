@@ -17,7 +17,14 @@ from llm_strategy.stream.iterators import AsyncStream, Stream
 from llm_strategy.stream.steps import Form, item_steps, text_steps
 from llm_strategy.values import Request
 
-__all__ = ["AsyncStream", "Stream", "open_stream"]
+__all__ = ["AsyncStream", "Stream", "open_stream", "opening_steps"]
+
+
+def opening_steps(prompt: Prompt, rendered: Rendered, options: Options) -> engine.Steps:
+    """The steps of a call that opens a stream: none, since they are taken by who reads it."""
+    __tracebackhide__ = True
+    yield from ()
+    return engine.Answer(open_stream(prompt, rendered, options), "")
 
 
 def open_stream(prompt: Prompt, rendered: Rendered, options: Options) -> Stream[Any] | AsyncStream[Any]:
