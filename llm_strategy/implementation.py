@@ -60,7 +60,7 @@ class _Prepared:
 
     def __init__(self, prompt: Prompt, options: Options, owner: Any, arguments: dict[str, Any]) -> None:
         __tracebackhide__ = True
-        self.prompt = prompt
+        self.prompt = prompt = prompt.resolved(arguments, owner)
         self.options = options.resolved()
         source = self.options.source
         self.rendered: Rendered = prompt.render(

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from llm_strategy.canonical import FrozenJSON
+from llm_strategy.docstring import Documented, documented
 from llm_strategy.errors import PromptError
+from llm_strategy.generics import bindings, check_variables, resolved
 from llm_strategy.marks import At, Found, Mention, Walk, each, each_value, hidden, walk_fields, walk_of, walks_of_fields
 from llm_strategy.rendering import field_names, fields_of, type_text, value_text
 from llm_strategy.schema import Output, argument_check
@@ -34,6 +36,10 @@ SYSTEM_FOR_TEXT = Message(
     "arguments of one call. Work out what the call returns, which is a text, and reply with that text only: no JSON, "
     "no quotation marks and no code fence around it, and no word about it.",
 )
+
+
+_MOST_RESOLVED = 256
+"""Prompts of one generic function that are kept; more differ in their types than in anything else."""
 
 
 class Block(NamedTuple):
@@ -57,6 +63,7 @@ class Prompt:
     def __init__(self, signature: Signature) -> None:
         self.signature = signature
         self._heads: dict[type, tuple[Sequence[Block], str]] = {}
+        self._resolved: dict[Any, Prompt] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What is remembered is written anew where a pickle is read.
@@ -89,7 +96,32 @@ class Prompt:
 
     @cached_property
     def _checks(self) -> list[tuple[Parameter, Callable[[Any], str | None]]]:
-        return [(parameter, argument_check(parameter.annotation)) for parameter in self.signature.parameters]
+        return [(parameter, _check_of(parameter.annotation)) for parameter in self.signature.parameters]
+
+    @cached_property
+    def _variables(self) -> list[Any]:
+        return check_variables(self.signature)
+
+    def resolved(self, arguments: Mapping[str, Any], owner: Any) -> Prompt:
+        """The prompt with the types of one call in the place of type variables; itself where there are none.
+
+        Raises TypeError for arguments of wrong types, or that disagree about a variable.
+        """
+        __tracebackhide__ = True
+        if not self._variables:
+            return self
+        self.check(arguments)
+        bound = bindings(self.signature, arguments, owner)
+        key = tuple(bound.items())
+        known = self._resolved.get(key)
+        if known is None:
+            known = Prompt(resolved(self.signature, bound))
+            # Checked above. What the arguments themselves have said needs no second look.
+            vars(known).update(_checks=[], _variables=[])
+            if len(self._resolved) >= _MOST_RESOLVED:
+                self._resolved.clear()
+            self._resolved[key] = known
+        return known
 
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Refuse arguments of wrong types with a TypeError, before any model is asked."""
@@ -145,7 +177,8 @@ class Prompt:
 
     def _write_head(self, owner: type | None) -> Iterator[Block]:
         yield Block("the signature", self._definition())
-        yield Block("the docstring", self.signature.docstring.strip("\n"))
+        if docstring := self.signature.docstring.strip("\n"):
+            yield Block("the docstring", docstring)
         described = [parameter for parameter in self.signature.parameters if parameter.description]
         if described:
             yield Block("the parameters", "Parameters:")
@@ -162,17 +195,20 @@ class Prompt:
 
     def _definition(self) -> str:
         signature = self.signature
-        parameters = [signature.bound_name] if signature.bound_name else []
+        written = [signature.bound_name] if signature.bound_name else []
         plain = inspect.Parameter
+        kinds = [parameter.kind for parameter in signature.parameters]
         for at, parameter in enumerate(signature.parameters):
+            if parameter.kind is plain.KEYWORD_ONLY and not {plain.KEYWORD_ONLY, plain.VAR_POSITIONAL} & set(
+                kinds[:at]
+            ):
+                written.append("*")
             stars = "*" if parameter.kind is plain.VAR_POSITIONAL else "**" * (parameter.kind is plain.VAR_KEYWORD)
-            before = [p.kind for p in signature.parameters[:at]]
-            keyword_only = plain.KEYWORD_ONLY
-            if parameter.kind is keyword_only and not {keyword_only, plain.VAR_POSITIONAL} & set(before):
-                parameters.append("*")
-            parameters.append(f"{stars}{parameter.name}: {type_text(parameter.annotation)}")
+            written.append(f"{stars}{parameter.name}: {type_text(parameter.annotation)}")
+            if parameter.kind is plain.POSITIONAL_ONLY and plain.POSITIONAL_ONLY not in kinds[at + 1 :]:
+                written.append("/")
         keyword = "async def" if signature.asynchronous else "def"
-        return f"{keyword} {signature.name}({', '.join(parameters)}) -> {type_text(signature.returns)}"
+        return f"{keyword} {signature.name}({', '.join(written)}) -> {type_text(signature.returns)}"
 
     def _arguments(self, arguments: Mapping[str, Any], owner: Any, found: Found) -> Iterator[Block]:
         bound = self.signature.binding == "instance"
@@ -238,6 +274,14 @@ def _walk_of(parameter: Parameter) -> Walk | None:
     return hidden(walk) if parameter.volatile else walk
 
 
+def _check_of(annotation: Any) -> Callable[[Any], str | None]:
+    check = argument_check(annotation)
+    if typing.get_origin(annotation) is not type:
+        return check
+    # `list[int]` and `int | None` are types to whoever passes one, though no classes.
+    return lambda value: None if typing.get_origin(value) is not None else check(value)
+
+
 def schema_block(output: Output) -> Block:
     """What a reply has to look like."""
     schema = value_text(dict(output.schema), "return_value")
@@ -293,11 +337,12 @@ def is_structured(kind: type) -> bool:
 
 def _fields(kind: type) -> Iterator[tuple[str, Any, str | None]]:
     """Name, annotation and description of each field of a class."""
+    if issubclass(kind, enum.Enum):
+        return
+    told = _told_by_docstrings(kind)
     if issubclass(kind, BaseModel):
         for name, info in kind.model_fields.items():
-            yield name, info.annotation, info.description
-        return
-    if issubclass(kind, enum.Enum):
+            yield name, info.annotation, info.description or told.get(name)
         return
     try:
         hints = typing.get_type_hints(kind, include_extras=True)
@@ -309,13 +354,27 @@ def _fields(kind: type) -> Iterator[tuple[str, Any, str | None]]:
         hint = hints.get(name, Any)
         field = fields.get(name)
         description = description_in([*getattr(hint, "__metadata__", ()), getattr(field, "default", None)])
-        yield name, hint, description or (field.metadata.get("description") if field else None)
+        yield name, hint, description or (field.metadata.get("description") if field else None) or told.get(name)
+
+
+def _told_by_docstrings(kind: type) -> dict[str, str]:
+    """What the docstrings of a class and its bases say about its fields."""
+    told: dict[str, str] = {}
+    for base in reversed(kind.__mro__[:-1]):
+        told |= _documented_class(base).descriptions
+    return told
+
+
+def _documented_class(kind: type) -> Documented:
+    written = kind.__dict__.get("__doc__")
+    names = {*field_names(kind), *getattr(kind, "__annotations__", ())}
+    return documented(inspect.cleandoc(written), names) if isinstance(written, str) else Documented("", {})
 
 
 def type_blocks(kind: type) -> Iterator[Block]:
     """A class with fields as a few lines: its name, what it is, each field with its type and description."""
     name = type_text(kind)
-    documentation = inspect.cleandoc(kind.__dict__.get("__doc__") or "")
+    documentation = _documented_class(kind).text
     # dataclasses write a docstring of their own, which is the signature once more.
     summary = "" if documentation.startswith(f"{kind.__name__}(") else documentation.partition("\n\n")[0]
     comment = f"  # {_one_line(summary)}" if summary else ""

@@ -131,7 +131,7 @@ def _writer(kind: type) -> Callable[[Any, str], str]:
     for family, writer in ((dict, _mapping), (list | tuple | deque, _array), (set | frozenset, _set)):
         if issubclass(kind, family):
             return writer
-    if issubclass(kind, type):
+    if issubclass(kind, type | types.GenericAlias | types.UnionType) or kind.__module__ == "typing":
         return lambda value, indent: _string(type_text(value))
     if hasattr(kind, "__next__") or issubclass(kind, types.FunctionType | types.MethodType | types.ModuleType):
         # pydantic would use up an iterator, and shows no function.

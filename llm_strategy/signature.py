@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import sys
 import typing
@@ -15,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from llm_strategy.body import is_unimplemented
+from llm_strategy.docstring import Documented, documented
 from llm_strategy.errors import PromptError
 
 T = TypeVar("T")
@@ -59,40 +61,42 @@ class Signature:
         self.binding = binding
         self.name = display_name(function)
         self.asynchronous = inspect.iscoroutinefunction(function)
-        self.docstring = inspect.getdoc(function) or ""
+        self._written = inspect.getdoc(function) or ""
         self.file, self.line = function.__code__.co_filename, function.__code__.co_firstlineno
         own = list(inspect.signature(function).parameters.values())
         skipped = hidden + (binding is not None)
         if len(own) < skipped:
             what = "the model" if hidden else "self"
-            raise PromptError(f"{self._place()} has no parameter for {what}: write it as the first one")
+            raise PromptError(f"{self.place} has no parameter for {what}: write it as the first one")
         self.bound_name = own[0].name if binding else None
-        self._own = own[skipped:]
+        self._hidden, self._own = own[:skipped], own[skipped:]
         self._check()
         plain = inspect.Parameter.POSITIONAL_OR_KEYWORD
         all_plain = all(parameter.kind is plain for parameter in self._own)
         self._positional = tuple(parameter.name for parameter in self._own) if all_plain else None
         self._for_binding = inspect.Signature([_with_plain_default(parameter) for parameter in self._own])
 
-    def _place(self) -> str:
+    @property
+    def place(self) -> str:
+        """Name, file and line, for errors."""
         return f"{self.name} ({self.file}:{self.line})"
 
     def _check(self) -> None:
         """Refuse what lacks something that the prompt is made of."""
         if not is_unimplemented(self.function):
             raise PromptError(
-                f"{self._place()} has a body of its own, so there is nothing for a model to implement: "
+                f"{self.place} has a body of its own, so there is nothing for a model to implement: "
                 "let the body be a docstring and `raise NotImplementedError`"
             )
-        if not self.docstring.strip():
-            raise PromptError(f"{self._place()} has no docstring: {_cure_for_no_docstring()}")
+        if not self._written.strip():
+            raise PromptError(f"{self.place} has no docstring: {_cure_for_no_docstring()}")
         annotations = self.function.__annotations__
         if "return" not in annotations:
-            raise PromptError(f"{self._place()} has no return annotation: add one, such as `-> str`")
+            raise PromptError(f"{self.place} has no return annotation: add one, such as `-> str`")
         for parameter in self._own:
             if parameter.annotation is parameter.empty and parameter.default is parameter.empty:
                 raise PromptError(
-                    f"{self._place()}: the parameter {parameter.name!r} has no annotation: "
+                    f"{self.place}: the parameter {parameter.name!r} has no annotation: "
                     f"add one, such as `{parameter.name}: str`"
                 )
 
@@ -103,9 +107,18 @@ class Signature:
             return typing.get_type_hints(self.function, include_extras=True)
         except NameError as error:
             raise PromptError(
-                f"{self._place()}: its annotations use the name {error.name!r}, which is not defined in its module: "
+                f"{self.place}: its annotations use the name {error.name!r}, which is not defined in its module: "
                 "import it there, or define the type at the top of a module"
             ) from error
+
+    @cached_property
+    def _documented(self) -> Documented:
+        return documented(self._written, [parameter.name for parameter in (*self._hidden, *self._own)])
+
+    @property
+    def docstring(self) -> str:
+        """The docstring without what it says about single parameters; that is in their descriptions."""
+        return self._documented.text
 
     @cached_property
     def returns(self) -> Any:
@@ -116,10 +129,17 @@ class Signature:
     def parameters(self) -> tuple[Parameter, ...]:
         return tuple(self._parameter(parameter) for parameter in self._own)
 
+    def with_types(self, parameters: tuple[Parameter, ...], returns: Any) -> Signature:
+        """The same signature with other types in it."""
+        changed = copy.copy(self)
+        vars(changed).update(parameters=parameters, returns=returns)
+        return changed
+
     def _parameter(self, parameter: inspect.Parameter) -> Parameter:
         annotation = self._hints.get(parameter.name, Any)
         described = [*getattr(annotation, "__metadata__", ()), parameter.default]
-        return Parameter(parameter.name, annotation, parameter.kind, description_in(described))
+        description = description_in(described) or self._documented.descriptions.get(parameter.name)
+        return Parameter(parameter.name, annotation, parameter.kind, description)
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of one call by parameter, defaults included.

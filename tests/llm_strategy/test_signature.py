@@ -411,7 +411,7 @@ def test_every_kind_of_parameter_is_bound() -> None:
 
     prompt = count.request("a", 4, 5, 6, strict=True, unit="m").messages[-1].content
 
-    assert "def count(text: str, limit: int, *numbers: int, strict: bool, **options: str) -> int" in prompt
+    assert "def count(text: str, /, limit: int, *numbers: int, strict: bool, **options: str) -> int" in prompt
     assert 'limit = 4\nnumbers = [5, 6]\nstrict = true\noptions = {"unit": "m"}' in prompt
 
 
