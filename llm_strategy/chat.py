@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from llm_strategy import engine
 from llm_strategy.context import CallSite
 from llm_strategy.engine import Options
-from llm_strategy.models import resolve
+from llm_strategy.models import opening, resolve
 from llm_strategy.prompt import schema_block
 from llm_strategy.schema import Output
-from llm_strategy.values import JSON, Message, Request, TextPart
+from llm_strategy.values import JSON, Message, Request
+from llm_strategy.wire.chat_completions import decode_message
 
 T = TypeVar("T")
 
@@ -21,9 +22,10 @@ T = TypeVar("T")
 class ChatChain:
     """A model and what was said. Asking gives a new chain, so that one can branch from any point.
 
-    `messages` may be given as `Message`s, as dicts with `role` and `content`, or as LangChain
-    messages. A chain can stand wherever a model is expected; what is asked then comes after its
-    messages.
+    `messages` may be given as `Message`s, as LangChain messages, or as dicts: with `role` and
+    `content` as providers take them (a text or a list of parts, tool calls too), or with `role` and
+    `parts` as `Message.to_json()` writes them. A chain can stand wherever a model is expected; what
+    is asked then comes after its messages.
     """
 
     model: Any
@@ -32,15 +34,25 @@ class ChatChain:
     def __post_init__(self) -> None:
         object.__setattr__(self, "messages", tuple(_messages(self.messages)))
 
+    def __repr__(self) -> str:
+        return f"<ChatChain of {_model_name(self.model)} with {len(self.messages)} messages>"
+
+    def __hash__(self) -> int:
+        # Models, and the arguments of tool calls, need not be hashable.
+        return hash(tuple((message.role, message.content) for message in self.messages))
+
     @property
     def response(self) -> str:
-        """The text of the last message."""
+        """The text of the last message. Raises ValueError where nothing was said."""
+        if not self.messages:
+            raise ValueError("this ChatChain has no messages, so there is no response: ask it with query(...)")
         return self.messages[-1].content
 
-    def append(self, messages: Iterable[Any]) -> ChatChain:
+    def append(self, messages: Any) -> ChatChain:
+        """The chain with further messages, given one by one or several at once, or with those of another chain."""
         return replace(self, messages=(*self.messages, *_messages(messages)))
 
-    def __add__(self, messages: Iterable[Any]) -> ChatChain:
+    def __add__(self, messages: Any) -> ChatChain:
         return self.append(messages)
 
     def branch(self) -> ChatChain:
@@ -81,7 +93,7 @@ class ChatChain:
         self, question: str, settings: Mapping[str, JSON] | None, output: Output | None
     ) -> tuple[Options, Request]:
         source = None if self.model is None else resolve(self.model)
-        options = Options.of(source, settings or {}).resolved()
+        options = replace(Options.of(source, settings or {}), before=opening(self.model)).resolved()
         text = question if output is None else f"{question}\n\n{schema_block(output).text}"
         messages = (*options.before, *self.messages, Message("user", text))
         name = options.source.name if options.source else None
@@ -95,18 +107,38 @@ _QUERY = CallSite("ChatChain.query")
 _STRUCTURED = CallSite("ChatChain.structured_query")
 
 
-def _messages(messages: Iterable[Any]) -> Iterable[Message]:
-    for message in messages:
-        if isinstance(message, Message):
-            yield message
-        elif isinstance(message, Mapping) and {"role", "content"} <= message.keys():
-            yield Message(message["role"], [TextPart(message["content"])])
-        elif hasattr(message, "lc_attributes") or type(message).__module__.startswith("langchain"):
-            from llm_strategy.models.langchain import to_messages
+def _model_name(model: Any) -> str:
+    if model is None or isinstance(model, str):
+        return repr(model)
+    name = getattr(model, "name", None)
+    return repr(name) if isinstance(name, str) else type(model).__name__
 
-            yield from to_messages([message])
-        else:
-            raise TypeError(
-                f"{message!r} is no message: give a Message(role, text), a dict with role and content, or a "
-                "LangChain message"
-            )
+
+def _messages(given: Any) -> Iterator[Message]:
+    """Messages in any of the forms that a chain takes; one alone will do."""
+    if isinstance(given, ChatChain):
+        given = given.messages
+    alone = isinstance(given, str | Message | Mapping) or not isinstance(given, Iterable) or _is_langchain(given)
+    for message in (given,) if alone else given:
+        yield from _converted(message)
+
+
+def _converted(message: Any) -> Iterable[Message]:
+    if isinstance(message, Message):
+        return [message]
+    if isinstance(message, Mapping) and isinstance(message.get("role"), str):
+        try:
+            return [Message.from_json(message) if "parts" in message else decode_message(message)]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"the message {message!r} cannot be read: {type(error).__name__}: {error}") from None
+    if _is_langchain(message):
+        from llm_strategy.models.langchain import to_messages
+
+        return to_messages([message])
+    raise TypeError(
+        f"{message!r} is no message: give a Message(role, text), a dict with role and content, or a LangChain message"
+    )
+
+
+def _is_langchain(message: Any) -> bool:
+    return hasattr(message, "lc_attributes") or type(message).__module__.startswith("langchain")

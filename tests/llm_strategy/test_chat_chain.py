@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from llm_strategy import ChatChain, Message, ReplyError, ScriptedModel, call_log, llm_function, use_cassette
+from llm_strategy.values import TextPart, ToolCallPart, ToolCallResponsePart, UriPart
 from tests.llm_strategy.answers import counting, reply
 
 START = (Message("system", "Be brief."), Message("user", "Hello"))
@@ -117,10 +118,95 @@ def test_messages_are_appended() -> None:
     assert (len(chain.messages), len(longer.messages)) == (0, 2)
 
 
+CALL = {"id": "c1", "type": "function", "function": {"name": "search", "arguments": '{"q": "tea"}'}}
+FORMS: dict[str, tuple[Any, Message]] = {
+    "text": ({"role": "user", "content": "Hi"}, Message("user", "Hi")),
+    "developer": ({"role": "developer", "content": "Be brief."}, Message("system", "Be brief.")),
+    "parts of a provider": (
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "Look: "},
+                {"type": "image_url", "image_url": {"url": "https://a/b.png"}},
+            ],
+        },
+        Message("user", [TextPart("Look: "), UriPart("image", None, "https://a/b.png")]),
+    ),
+    "our own parts": (
+        Message("user", [TextPart("a"), TextPart("b")]).to_json(),
+        Message("user", [TextPart("a"), TextPart("b")]),
+    ),
+    "tool call": (
+        {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        Message("assistant", [ToolCallPart("c1", "search", {"q": "tea"})]),
+    ),
+    "tool response": (
+        {"role": "tool", "tool_call_id": "c1", "content": "found"},
+        Message("tool", [ToolCallResponsePart("c1", "found")]),
+    ),
+    "LangChain's tool call": (
+        AIMessage("", tool_calls=[{"id": "c1", "name": "search", "args": {"q": "tea"}}]),
+        Message("assistant", [ToolCallPart("c1", "search", {"q": "tea"})]),
+    ),
+    "LangChain's tool response": (
+        ToolMessage("found", tool_call_id="c1"),
+        Message("tool", [ToolCallResponsePart("c1", "found")]),
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "message"), FORMS.values(), ids=FORMS)
+def test_messages_are_taken_as_providers_write_them(given: Any, message: Message) -> None:
+    """With several parts and with calls of tools; alone or among others."""
+    assert ChatChain(None, [given, given]).messages == (message, message)
+    assert (ChatChain(None) + given).messages == (message,)
+
+
+def test_a_message_that_cannot_be_read_is_shown() -> None:
+    """With what is wrong in it."""
+    with pytest.raises(ValueError, match=r"the message .*'hologram'.* cannot be read: .*content of type 'hologram'"):
+        ChatChain(None, [{"role": "user", "content": [{"type": "hologram"}]}])
+    with pytest.raises(ValueError, match="cannot be read: KeyError: 'smell'"):
+        ChatChain(None, [{"role": "user", "parts": [{"type": "smell"}]}])
+
+
+def test_a_chain_is_shown_in_short_and_can_be_a_key() -> None:
+    """Whatever its model is, and whatever was said."""
+    chain = ChatChain("openai:any", [{"role": "assistant", "content": None, "tool_calls": [CALL]}])
+
+    assert repr(chain) == "<ChatChain of 'openai:any' with 1 messages>"
+    assert repr(ChatChain(ScriptedModel([]))) == "<ChatChain of 'scripted' with 0 messages>"
+    assert {chain: 1}[ChatChain("openai:any", chain.messages)] == 1
+    assert chain != ChatChain("openai:other", chain.messages)
+
+
+def test_chains_are_joined() -> None:
+    """What was said in the other one follows; the model stays."""
+    joined = ChatChain("openai:any", START) + ChatChain("openai:other", [Message("user", "And?")])
+
+    assert joined == ChatChain("openai:any", (*START, Message("user", "And?")))
+
+
+def test_a_chain_on_a_chain_says_all_of_it() -> None:
+    """As a function that is given the chain does."""
+    model = ScriptedModel(["Fine."])
+    ChatChain(ChatChain(model, START), [Message("assistant", "Hi")]).query("How are you?")
+
+    assert [message.content for message in model.requests[0].messages] == ["Be brief.", "Hello", "Hi", "How are you?"]
+
+
+def test_a_chain_without_messages_has_no_response() -> None:
+    """The error says how to get one."""
+    with pytest.raises(ValueError, match=r"has no messages, so there is no response: ask it with query"):
+        _ = ChatChain(None).response
+
+
 def test_what_is_no_message_is_refused() -> None:
     """The message says which forms there are."""
     with pytest.raises(TypeError, match=r"'Hello' is no message: give a Message\(role, text\), a dict"):
         ChatChain(None, ("Hello",))
+    with pytest.raises(TypeError, match="'Hello' is no message"):
+        ChatChain(None, "Hello")
 
 
 def test_a_chain_takes_its_model_in_any_form(monkeypatch: pytest.MonkeyPatch) -> None:
