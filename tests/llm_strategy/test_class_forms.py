@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, computed_field
 
 from llm_strategy import LangChainModel, OpenAIModel, PromptError, Request, ScriptedModel, StubModel, llm_strategy
 from tests.llm_strategy.answers import scripted
-from tests.llm_strategy.programs import other_interpreters, output
+from tests.llm_strategy.programs import interpreters, output
 
 T = TypeVar("T")
 
@@ -344,9 +344,11 @@ def test_the_syntax_for_type_parameters_makes_generic_classes_too() -> None:
 
         print(Box[int](3).weigh(4), Box[int].__args__, pick({"a": 1}))
     '''
-    for version, python in other_interpreters():
-        if version >= "3.12":
-            assert output(program, python=python) == "7 (<class 'int'>,) ['a']"
+    known = [python for version, python in interpreters() if version >= "3.12"]
+    if not known:
+        pytest.skip("no Python 3.12 or newer with pydantic, PyYAML and filelock on the PATH or in .venv*")
+    for python in known:
+        assert output(program, python=python) == "7 (<class 'int'>,) ['a']"
 
 
 def test_the_parentheses_may_be_left_out_above_a_class(monkeypatch: pytest.MonkeyPatch) -> None:
