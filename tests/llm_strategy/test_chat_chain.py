@@ -12,7 +12,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from llm_strategy import ChatChain, Message, ReplyError, ScriptedModel, call_log, llm_function, use_cassette
-from llm_strategy.values import TextPart, ToolCallPart, ToolCallResponsePart, UriPart
+from llm_strategy.values import BlobPart, TextPart, ToolCallPart, ToolCallResponsePart, UriPart
 from tests.llm_strategy.answers import counting, reply
 
 START = (Message("system", "Be brief."), Message("user", "Hello"))
@@ -254,3 +254,12 @@ def test_a_chain_given_to_a_function_is_not_changed_by_it() -> None:
     assert (count(chain, "a"), count(chain, "b")) == (1, 2)
     assert chain.messages == START
     assert [len(request.messages) for request in model.requests] == [3, 3]
+
+
+def test_a_dict_may_have_several_parts() -> None:
+    """Images and files stand in a dict as Chat Completions has them; what is none of its parts is refused."""
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBO"}}
+    chain = ChatChain(None, [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, image]}])  # type: ignore[arg-type]
+    assert chain.messages == (Message("user", [TextPart("What is this?"), BlobPart("image", "image/png", "iVBO")]),)
+    with pytest.raises(ValueError, match="content of type 'odd' is not known"):
+        ChatChain(None, [{"role": "user", "content": [{"type": "odd"}]}])  # type: ignore[arg-type]
