@@ -144,6 +144,9 @@ def _unknown(place: str, what: str) -> str:
 
 def _read(path: Path, place: str) -> bytes:
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            # A pipe or a device: it may have no end.
+            raise PromptError(f"{place}: this is no ordinary file: {path}; read it, and pass bytes")
         return path.read_bytes()
     except OSError as error:
         raise type(error)(f"{place}: {_problem(error)}: {path}") from error

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 
 from llm_strategy.content import Attachment, Blob, Media, attachment
 from llm_strategy.errors import PromptError
@@ -82,6 +82,17 @@ Walk = Callable[[Any, At], Pair]
 def walk_of(annotation: Any) -> Walk | None:
     """How to find the marked values in one of this type; None where there are none."""
     return _walk(annotation) if _is_marked(annotation) else None
+
+
+def walk_of_open(annotation: Any) -> Walk | None:
+    """The same for a type that does not say what its objects are made of; their own classes do."""
+    is_class = isinstance(annotation, type)
+    is_open = is_class and (inspect.isabstract(annotation) or getattr(annotation, "_is_protocol", False))
+    return _open if is_open or annotation in (Any, object) or isinstance(annotation, TypeVar) else None
+
+
+def _open(value: Any, at: At) -> Pair:
+    return _content(Media())(value, at) if isinstance(value, Blob) else _Fields(object, ())(value, at)
 
 
 def walk_fields(values: Mapping[str, Any], walks: Mapping[str, Walk], at: At) -> Pair:
@@ -308,7 +319,7 @@ class _Fields:
         if not _has_fields(kind):
             return Pair(value, value)
         # An object of a subclass may have more.
-        walks = {**walks_of_fields(kind), **self._walks}
+        walks = {**walks_of_fields(kind), **self._walks} if self._walks else walks_of_fields(kind)
         return _walk_object(value, walks, at) if walks else Pair(value, value)
 
 
@@ -333,9 +344,9 @@ def _walk_object(value: Any, walks: Mapping[str, Walk], at: At) -> Pair:
         return _positions([walks.get(name, _nothing) for name in getattr(kind, "_fields", ())])(value, at)
     if not isinstance(value, BaseModel):
         return walk_fields({name: getattr(value, name) for name in field_names(kind)}, walks, at)
+    if isinstance(value, RootModel):
+        return walks["root"](value.root, at)
     dumped = value.model_dump()
-    if not isinstance(dumped, dict):
-        return Pair(value, value)
     walks = {name: walk for name, walk in walks.items() if name in kind.model_fields}
     pair = walk_fields({name: getattr(value, name) for name in walks}, walks, at)
     names = {name: name if name in dumped else _alias(kind, name) for name in walks}

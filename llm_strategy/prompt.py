@@ -16,7 +16,19 @@ from llm_strategy.canonical import FrozenJSON
 from llm_strategy.docstring import Documented, documented
 from llm_strategy.errors import PromptError
 from llm_strategy.generics import bindings, check_variables, resolved
-from llm_strategy.marks import At, Found, Mention, Walk, each, each_value, hidden, walk_fields, walk_of, walks_of_fields
+from llm_strategy.marks import (
+    At,
+    Found,
+    Mention,
+    Walk,
+    each,
+    each_value,
+    hidden,
+    walk_fields,
+    walk_of,
+    walk_of_open,
+    walks_of_fields,
+)
 from llm_strategy.rendering import field_names, fields_of, type_text, value_text
 from llm_strategy.schema import Output, argument_check
 from llm_strategy.signature import Parameter, Signature, description_in
@@ -243,8 +255,8 @@ class Prompt:
             raise type(error)(f"{self.signature.name}(): {error}") from error
         except RecursionError:
             raise PromptError(f"{self.signature.name}(): the argument {name!r} contains itself") from None
-        text, sent = (self._argument(name, side) for side in pair)
-        if text != sent:
+        text = self._argument(name, pair.kept)
+        if pair.sent is not pair.kept and (sent := self._argument(name, pair.sent)) != text:
             found.volatile[text] = sent
         return text
 
@@ -265,7 +277,7 @@ TEXT_BLOCK = Block("the form of the result", "Reply with the text itself, as pla
 
 
 def _walk_of(parameter: Parameter) -> Walk | None:
-    walk = walk_of(parameter.annotation)
+    walk = walk_of(parameter.annotation) or walk_of_open(parameter.annotation)
     if walk is not None and parameter.kind is inspect.Parameter.VAR_POSITIONAL:
         walk = each(walk)
     elif walk is not None and parameter.kind is inspect.Parameter.VAR_KEYWORD:

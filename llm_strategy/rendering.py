@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from llm_strategy.errors import PromptError
@@ -120,6 +120,8 @@ def _writer(kind: type) -> Callable[[Any, str], str]:
     """The function that writes the values of one type, chosen once."""
     if issubclass(kind, enum.Enum):
         return lambda value, indent: _text(value.value, indent)
+    if issubclass(kind, RootModel):
+        return lambda value, indent: _text(value.model_dump(), indent)
     if issubclass(kind, BaseModel):
         return lambda value, indent: _mapping(_dumped(value), indent)
     if dataclasses.is_dataclass(kind) or hasattr(kind, "__attrs_attrs__"):

@@ -217,6 +217,12 @@ def test_functions_given_their_model_take_content(folder: Path) -> None:
         """Leaf."""
         raise NotImplementedError
 
+    @llm_function
+    def anything(model: Any, thing: Any) -> str:
+        """Say what it is."""
+        raise NotImplementedError
+
+    assert len(parts(anything.request(scripted(), Blob(PNG, "image/png")))) == 1
     model = ScriptedModel(['{"return_value": "a cat"}'] * 2)
     assert look(model, Blob(PNG, "image/png")) == leaf(model, Page(1, Path("a.png"))) == "a cat"
     assert [len(request.messages[-1].parts) for request in model.requests] == [2, 2]
@@ -284,6 +290,14 @@ def test_marks_that_make_no_sense_are_refused(folder: Path) -> None:
         with pytest.raises((PromptError, OSError), match=problem):
             asked(annotation, value)
     assert len(parts(asked(Annotated[Path, Media], Path("a.png")))) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_waited_for(folder: Path) -> None:
+    """What is no ordinary file may have no end."""
+    os.mkfifo("pipe.png")
+    with pytest.raises(PromptError, match=r"document: this is no ordinary file: pipe.png"):
+        read.request(Path("pipe.png"))
 
 
 def test_an_unreadable_file_is_named(folder: Path) -> None:

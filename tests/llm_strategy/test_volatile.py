@@ -4,11 +4,11 @@ import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, NotRequired, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, NotRequired, Protocol, TypedDict, TypeVar
 
 import attrs
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel
 from typing_extensions import TypeAliasType
 
 from llm_strategy import (
@@ -42,6 +42,14 @@ class Visit(BaseModel):
     name: str
     at: Volatile[datetime] = Field(description="when it was")
     orders: list[Order] = []
+
+
+class Visits(RootModel[list[Order]]):
+    pass
+
+
+class Dated(Protocol):
+    at: datetime
 
 
 @attrs.define
@@ -170,6 +178,12 @@ NESTED: list[tuple[Any, Any, str]] = [
     (Case[Volatile[datetime]], Case(content=MORNING), '{"content": @}'),
     (Chain[Volatile[datetime]], Chain(MORNING, Chain(MORNING)), '{"at": @, "rest": {"at": @, "rest": null}}'),
     (Order, LateOrder("a", MORNING, MORNING), '{"key": "a", "at": @, "paid": @}'),
+    (Visits, Visits([Order("a", MORNING)]), '[{"key": "a", "at": @}]'),
+    (Any, Order("a", MORNING), '{"key": "a", "at": @}'),
+    (object, Point(1, MORNING), "[1, @]"),
+    (T, Parcel(3, MORNING), '{"weight": 3, "at": @}'),
+    (Dated, Order("a", MORNING), '{"key": "a", "at": @}'),
+    (Any, [1], "[1]"),
     (Tree, Tree(MORNING, [Tree(MORNING)]), '{"at": @, "children": [{"at": @, "children": []}]}'),
     (dict[str, Volatile[datetime]], {"a": MORNING}, '{"a": @}'),
     (dict[str, list[Parcel]], {"a": [Parcel(3, MORNING)]}, '{"a": [{"weight": 3, "at": @}]}'),
