@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import sys
 import types
 import typing
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,6 +18,7 @@ from pydantic import BaseModel, RootModel
 
 from llm_strategy.content import Attachment, Blob, Media, attachment
 from llm_strategy.errors import PromptError
+from llm_strategy.hints import bare, has_fields, hints_of, with_types
 from llm_strategy.rendering import field_names, for_each_type
 from llm_strategy.signature import VolatileMarker
 from llm_strategy.values import BlobPart, Part, UriPart
@@ -145,28 +145,12 @@ def each_value(walk: Walk) -> Walk:
 
 # Annotations
 
-_WRAPPERS = {typing.ClassVar, typing.Final, typing.Required, typing.NotRequired}
-
-
-def _bare(annotation: Any) -> Any:
-    """Without what stands around a type: the name of an alias, `Final`, `NotRequired`."""
-    while True:
-        origin = typing.get_origin(annotation)
-        if hasattr(annotation, "__value__"):
-            annotation = annotation.__value__
-        elif hasattr(annotation, "__supertype__"):
-            annotation = annotation.__supertype__
-        elif origin in _WRAPPERS or getattr(origin, "_name", None) == "ReadOnly":
-            annotation = typing.get_args(annotation)[0]
-        else:
-            return annotation
-
 
 def _is_marked(annotation: Any) -> bool:
     seen: set[int] = set()
     queue = [annotation]
     while queue:
-        item = _bare(queue.pop())
+        item = bare(queue.pop())
         if id(item) in seen:
             continue
         seen.add(id(item))
@@ -175,8 +159,8 @@ def _is_marked(annotation: Any) -> bool:
         # Of a list of types, as `Callable` has it, there are no values.
         queue.extend(arg for arg in typing.get_args(item) if not isinstance(arg, list))
         kind = typing.get_origin(item) or item
-        if isinstance(kind, type) and _has_fields(kind):
-            queue.extend(_hints(kind).values())
+        if isinstance(kind, type) and has_fields(kind):
+            queue.extend(hints_of(kind).values())
     return False
 
 
@@ -185,7 +169,7 @@ def _walk(annotation: Any) -> Walk:
     if hasattr(annotation, "__value__"):
         # An alias may speak of itself.
         return _Later(annotation)
-    annotation = _bare(annotation)
+    annotation = bare(annotation)
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return _annotated(args[0], args[1:])
@@ -198,7 +182,7 @@ def _walk(annotation: Any) -> Walk:
         return _nothing
     if hasattr(kind, "__required_keys__"):
         return _typed_dict(kind)
-    if _has_fields(kind):
+    if has_fields(kind):
         return _Fields(kind, args)
     if issubclass(kind, tuple) and args and args[-1] is not Ellipsis:
         return _positions([walk_of(arg) or _nothing for arg in args])
@@ -257,7 +241,7 @@ def _one_of(annotations: tuple[Any, ...]) -> Walk:
 
 def _fits(value: Any, annotation: Any) -> bool:
     """Whether a value, which has been checked, is meant by this member of a union."""
-    annotation = _bare(annotation)
+    annotation = bare(annotation)
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return _fits(value, args[0])
@@ -288,16 +272,6 @@ def _positions(walks: list[Walk]) -> Walk:
 # Objects with fields
 
 
-def _has_fields(kind: type) -> bool:
-    return (
-        dataclasses.is_dataclass(kind)
-        or (issubclass(kind, BaseModel) and kind is not BaseModel)
-        or hasattr(kind, "__attrs_attrs__")
-        or hasattr(kind, "__required_keys__")
-        or (issubclass(kind, tuple) and hasattr(kind, "_fields"))
-    )
-
-
 class _Fields:
     """The walk of objects of a class; made when it is taken for the first time, since a class may speak of itself."""
 
@@ -311,24 +285,16 @@ class _Fields:
             return walks_of_fields(self._kind)
         # A class with parameters, whose objects do not know what stands for them.
         types_of = dict(zip(getattr(self._kind, "__parameters__", ()), self._args, strict=False))
-        hints = {name: _with_types(hint, types_of) for name, hint in _hints(self._kind).items()}
+        hints = {name: with_types(hint, types_of) for name, hint in hints_of(self._kind).items()}
         return {name: walk for name, hint in hints.items() if (walk := walk_of(hint)) is not None}
 
     def __call__(self, value: Any, at: At) -> Pair:
         kind = type(value)
-        if not _has_fields(kind):
+        if not has_fields(kind):
             return Pair(value, value)
         # An object of a subclass may have more.
         walks = {**walks_of_fields(kind), **self._walks} if self._walks else walks_of_fields(kind)
         return _walk_object(value, walks, at) if walks else Pair(value, value)
-
-
-def _with_types(hint: Any, types_of: Mapping[Any, Any]) -> Any:
-    if isinstance(hint, TypeVar):
-        return types_of.get(hint, hint)
-    own = getattr(hint, "__parameters__", ())
-    # A class is no use of its own parameters, `list[T]` is one.
-    return hint[tuple(types_of.get(name, name) for name in own)] if own and not isinstance(hint, type) else hint
 
 
 def _typed_dict(kind: type) -> Walk:
@@ -360,37 +326,4 @@ def _alias(kind: Any, name: str) -> str:
 @for_each_type
 def walks_of_fields(kind: type[Any]) -> Mapping[str, Walk]:
     """How to find the marked values in the fields of a class, without those in which nothing is marked."""
-    return {name: walk for name, hint in _hints(kind).items() if (walk := walk_of(hint)) is not None}
-
-
-def _hints(kind: type) -> dict[str, Any]:
-    """The annotation of each field, with what stands in `Annotated`."""
-    if issubclass(kind, BaseModel):
-        return {
-            name: typing.Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
-            for name, info in kind.model_fields.items()
-        }
-    try:
-        hints = typing.get_type_hints(kind, include_extras=True)
-    except (NameError, TypeError, AttributeError, SyntaxError):
-        hints = dict(_each_hint(kind))
-    if hasattr(kind, "__required_keys__"):
-        return hints
-    names = getattr(kind, "_fields", ()) if issubclass(kind, tuple) else field_names(kind)
-    return {name: hints[name] for name in names if name in hints}
-
-
-def _each_hint(kind: type) -> Iterator[tuple[str, Any]]:
-    """The annotations one by one: some of them use names that exist only for type checkers, or in a function."""
-    for base in reversed(kind.__mro__):
-        names = vars(sys.modules.get(base.__module__, types))
-        for name, written in inspect.get_annotations(base).items():
-            holder = types.SimpleNamespace(__annotations__={name: written})
-            try:
-                yield from typing.get_type_hints(holder, names, dict(vars(base)), include_extras=True).items()
-            except (NameError, TypeError, AttributeError, SyntaxError) as error:
-                if isinstance(written, str) and ("Volatile[" in written or "Media(" in written):
-                    raise PromptError(
-                        f"the annotation {written!r} of {kind.__qualname__}.{name} cannot be evaluated ({error}), so "
-                        "that what it marks is not found: define or import its names at the top of the module"
-                    ) from None
+    return {name: walk for name, hint in hints_of(kind).items() if (walk := walk_of(hint)) is not None}
