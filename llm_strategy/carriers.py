@@ -14,6 +14,8 @@ from typing import Any, Literal, TypeVar
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import SchemaSerializer, SchemaValidator
 
+from llm_strategy import unions
+
 Node = dict[str, Any]
 T = TypeVar("T", SchemaValidator, SchemaSerializer)
 
@@ -28,8 +30,11 @@ CONFIG: Any = {**_BASE64, "ser_json_inf_nan": "constants"}
 """The configuration around a type that brings none of its own."""
 
 
-def rewritten(schema: Any, change: Callable[[Node], Node]) -> Any:
-    """A core schema with `change` applied to each schema in it, the innermost first."""
+def rewritten(schema: Any, change: Callable[[Node, Node], Node]) -> Any:
+    """A core schema with `change` applied to each schema in it, the innermost first.
+
+    `change` is given a copy, whose inner schemas are changed already, and the schema as it was.
+    """
     if isinstance(schema, list | tuple):
         return type(schema)(rewritten(item, change) for item in schema)
     if not isinstance(schema, dict):
@@ -42,7 +47,7 @@ def rewritten(schema: Any, change: Callable[[Node], Node]) -> Any:
         # A description of its own kind, with schemas in it.
         node["serialization"] = rewritten({**node["serialization"], "type": None}, change)
         node["serialization"]["type"] = schema["serialization"]["type"]
-    return change(node)
+    return change(node, schema)
 
 
 def all_types(schema: Any) -> Iterator[Node]:
@@ -63,6 +68,7 @@ def needs_carrying(node: Node) -> bool:
     """Whether pydantic by itself would not read back what it writes."""
     return (
         node["type"] in ("bytes", "call")
+        or (node["type"] == "union" and unions.needs_names(node))
         or _carries(node.get("keys_schema")) is not None
         or node.get("serialization_exclude", False)
         or _written_elsewhere(node) is not None
@@ -77,27 +83,35 @@ def _written_elsewhere(node: Node) -> str | None:
     return None
 
 
-def for_reading(node: Node) -> Node:
-    """The schema of a validator: with bytes in base64 and keys as JSON text."""
-    keys = node.get("keys_schema")
+def _set_base64(node: Node) -> None:
     if "config" in node and not _BASE64.keys() & node["config"].keys():
         node["config"] = {**node["config"], **_BASE64}
-    if _carries(keys) is not None:
+
+
+def for_reading(node: Node, original: Node) -> Node:
+    """The schema of a validator: with bytes in base64, keys as JSON text, and names in unions."""
+    _set_base64(node)
+    if _carries(original.get("keys_schema")) is not None:
+        keys = node["keys_schema"]
         # A key that is no JSON may be meant as text; and pydantic checks some kinds of dict twice.
         choices = [{"type": "json", "schema": keys}, keys]
         node["keys_schema"] = {"type": "union", "mode": "left_to_right", "choices": choices}
-    return node
+    return unions.for_reading(node, original) if node["type"] == "union" else node
 
 
-def for_writing(node: Node) -> Node:
+def for_writing(node: Node, original: Node) -> Node:
     """The schema of a serializer: what it writes, the validator reads."""
-    node = for_reading(node)
+    _set_base64(node)
+    if _carries(original.get("keys_schema")) is not None:
+        node["keys_schema"] = {"type": "json", "schema": node["keys_schema"]}
     if "config" in node and "ser_json_inf_nan" not in node["config"]:
         node["config"] = {**node["config"], "ser_json_inf_nan": "constants"}
     alias = _written_elsewhere(node)
     if alias is not None:
         node["serialization_alias"] = alias
     node.pop("serialization_exclude", None)
+    if node["type"] == "union":
+        return unions.for_writing(node, original)
     parameters = node["arguments_schema"].get("arguments_schema") if node["type"] == "call" else None
     if isinstance(parameters, list) and isinstance(node["function"], type) and issubclass(node["function"], tuple):
         # A named tuple; pydantic forgets the types of its fields when it writes.
@@ -154,6 +168,9 @@ class JSONSchema(GenerateJsonSchema):
         if "max_length" in schema:
             described["maxLength"] = -(-schema["max_length"] // 3) * 4
         return described
+
+    def union_schema(self, schema: Any) -> JsonSchemaValue:
+        return super().union_schema(unions.for_schema(schema))  # type: ignore[arg-type]  # a schema, as it was
 
     def dict_schema(self, schema: Any) -> JsonSchemaValue:
         described = super().dict_schema(schema)

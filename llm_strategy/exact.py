@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from contextvars import ContextVar
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
@@ -69,7 +70,9 @@ class Exact:
 
     @cached_property
     def _validator(self) -> SchemaValidator:
-        return build(SchemaValidator, rewritten(self._core, lambda node: _put_back(for_reading(node))))
+        return build(
+            SchemaValidator, rewritten(self._core, lambda node, original: _put_back(for_reading(node, original)))
+        )
 
     def validate(self, text: str, *, strict: bool) -> Any:
         """The reply in a text, by the ordinary way's model; raises pydantic's ValidationError."""
@@ -110,10 +113,14 @@ def _float_for(match: re.Match[str], numbers: dict[float, str]) -> str:
     return repr(number)
 
 
+def _putting_back(node: Node, original: Node) -> Node:
+    return _put_back(for_reading(node, original))
+
+
 def _put_back(node: Node) -> Node:
     """The schema with a step that turns what stands for something into it."""
     if node["type"] == "union":
-        return {**node, "choices": _beside_floats(node["choices"])}
+        return {**node, "choices": list(_as_ordinary(node["choices"]))}
     step = _STEPS.get(node["type"])
     if step is None:
         return node
@@ -125,15 +132,28 @@ def _put_back(node: Node) -> Node:
     return outer
 
 
-def _beside_floats(choices: list[Any]) -> list[Any]:
-    """The choices of a union; where a number may be a float, it is one, as in the ordinary way."""
-    functions = [choice.get("function") if isinstance(choice, dict) else None for choice in choices]
-    if not any(function and function["function"] is _number for function in functions):
-        return choices
-    return [
-        choice["schema"] if function and function["function"] is _decimal else choice
-        for choice, function in zip(choices, functions, strict=True)
-    ]
+def _as_ordinary(choices: list[Any]) -> Iterator[Any]:
+    """The choices of a union, of which the same wins as in the ordinary way."""
+    functions = [_function_of(choice) for choice in choices]
+    for choice, function in zip(choices, functions, strict=True):
+        if function is not _decimal:
+            yield choice
+            continue
+        if _number not in functions:
+            # A number with a point can only be meant for this choice, others for another one too.
+            yield {**choice, "function": {"type": "no-info", "function": _decimal_of_number}}
+        yield choice["schema"]
+
+
+def _function_of(choice: Any) -> Any:
+    function = choice.get("function") if isinstance(choice, dict) else None
+    return function["function"] if isinstance(function, dict) else None
+
+
+def _decimal_of_number(value: Any) -> Any:
+    if type(value) is not float:
+        raise ValueError("no number")
+    return _decimal(value)
 
 
 def _decimal(value: Any) -> Any:

@@ -71,8 +71,12 @@ def _mended(text: str, at: int) -> Found | None:
     try:
         mender.run()
     except _BrokenError:
+        if len(mender.closers) > _DEEPEST:
+            return Found("", None, at, mender.at)
         # Braces around something else are no JSON.
         return _by_library(text, at) if mender.keys or mender.values or _TYPESET.match(text, at) else None
+    if mender.cut and not mender.values:
+        return Found("", None, at, mender.at)  # nothing has been said yet
     mended = "".join(mender.parts)
     try:
         value = decoded(mended)
@@ -101,7 +105,7 @@ _TYPESET = re.compile(r"[{\[]\s*+[“”]")
 _STRAY = re.compile(r'\\(?:(u[0-9a-fA-F]{4}|["\\/bfnrt])|)', re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_$][\w$-]*\Z")
 _CONTROL = re.compile(r"[\x00-\x1f]")
-_PLAIN_ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
+_ESCAPES = {code: f"\\u{code:04x}" for code in range(32)} | {9: "\\t", 10: "\\n", 13: "\\r"}
 _ESCAPE = re.compile(r"\\(.)|\"", re.DOTALL)
 
 
@@ -259,7 +263,7 @@ class _Mender:
                 self.noted["stray backslash in a string"], text = None, plain
         if _CONTROL.search(text):
             self.noted["raw newline in a string" if "\n" in text else "raw control character in a string"] = None
-            text = _CONTROL.sub(lambda match: _PLAIN_ESCAPES.get(match[0], f"\\u{ord(match[0]):04x}"), text)
+            text = text.translate(_ESCAPES)
         return text
 
 

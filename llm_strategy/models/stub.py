@@ -102,7 +102,8 @@ def _scalar(kind: str, schema: Mapping[str, JSON]) -> JSON:
     if kind == "string":
         if "pattern" in schema:
             raise ModelError(f"the stub cannot invent a text for the pattern {schema['pattern']!r}: use ScriptedModel")
-        return _FORMATS.get(schema.get("format", ""), "a" * schema.get("minLength", 0))
+        letter = "A" if schema.get("contentEncoding") == "base64" else "a"  # which is zero
+        return _FORMATS.get(schema.get("format", ""), letter * schema.get("minLength", 0))
     if kind in ("integer", "number"):
         return _number(kind, schema)
     return {"boolean": False}.get(kind)

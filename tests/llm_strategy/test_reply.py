@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import decimal
 import enum
+import itertools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NamedTuple
 
 import pytest
-from pydantic import BaseModel, BeforeValidator, Field, PositiveInt
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, BeforeValidator, Field, PositiveInt, field_validator
 
 from llm_strategy import ReplyError, Response, ScriptedModel, call_log, llm_strategy
 from tests.llm_strategy.answers import reply
@@ -502,3 +506,225 @@ def test_a_large_number_is_read_exactly() -> None:
     text = '{"return_value": "0.10000000000000000000000001"}'
 
     assert ask(decimal.Decimal, text) == decimal.Decimal("0.10000000000000000000000001")
+
+
+def test_an_error_shows_both_ends_of_a_long_reply() -> None:
+    """What is wrong is often at the end."""
+    with pytest.raises(ReplyError) as raised:
+        ask(int, "begin " + "x" * 10_000 + " end", retries=0)
+
+    assert "the reply was: begin xxx" in str(raised.value)
+    assert "... [9,510 characters] ..." in str(raised.value)
+    assert str(raised.value).endswith("xxx end")
+
+
+def test_an_error_lists_ten_problems_and_carries_all() -> None:
+    """Thirty wrong items are thirty problems; the message says how many it leaves out."""
+    with pytest.raises(ReplyError) as raised:
+        ask(list[int], reply(["x"] * 30), retries=0)
+
+    assert [place for place, _ in raised.value.problems] == [f"return_value.{at}" for at in range(30)]
+    assert str(raised.value).count("Input should be a valid integer") == 10
+    assert "  ... and 20 more" in str(raised.value)
+
+
+MOST_USEFUL: dict[str, tuple[Any, str, tuple[str, ...]]] = {
+    "in a fence": (Entry, '```\n{"return_value": {"name": "Ann"}}\n```', ("return_value.n",)),
+    "mended": (Entry, "{'return_value': {'name': 'Ann', 'n': 'x',}}", ("return_value.n",)),
+    "not wrapped": (Entry, '{"name": "Ann"}', ("return_value.n",)),
+    "something else": (int, '{"name": "Ann"}', ("return_value",)),
+    "lax": (Entry, '{"return_value": {"name": 1, "n": "3"}}', ("return_value.name",)),
+}
+
+
+@pytest.mark.parametrize(("annotation", "text", "places"), MOST_USEFUL.values(), ids=MOST_USEFUL)
+def test_an_error_is_about_what_the_model_meant(annotation: Any, text: str, places: tuple[str, ...]) -> None:
+    """Not about the text around it; what could have been repaired is no problem."""
+    with pytest.raises(ReplyError) as raised:
+        ask(annotation, text, retries=0)
+
+    assert tuple(place for place, _ in raised.value.problems) == places
+
+
+NAMED = {
+    "I'm sorry, but I can't help with that.": "the reply reads like a refusal, not like JSON",
+    "I cannot answer this.": "the reply reads like a refusal, not like JSON",
+    "<think>I cannot</think> As an AI, I must not.": "the reply reads like a refusal, not like JSON",
+    "<think>1 or 2": "the reply is only a reasoning block, without an answer",
+    "<think>1</think>\n": "the reply is only a reasoning block, without an answer",
+    "\ufeff": "the reply is empty",
+    "Sorting is hard.": "the reply does not fit",
+}
+
+
+@pytest.mark.parametrize("text", NAMED)
+def test_what_is_no_answer_is_named(text: str) -> None:
+    """A refusal in words, reasoning without a result, nothing at all."""
+    with pytest.raises(ReplyError, match=NAMED[text]) as raised:
+        ask(int, text, retries=0)
+
+    assert raised.value.reply == text
+
+
+@pytest.mark.parametrize("finish_reason", ["length", "content_filter"])
+def test_what_the_provider_cut_off_is_not_closed(finish_reason: str) -> None:
+    """Something is missing, and the provider says so."""
+    with pytest.raises(ReplyError) as raised:
+        ask(list[int], Response('{"return_value": [1, 2', finish_reason=finish_reason))
+    assert raised.value.finish_reason == finish_reason
+
+    assert ask(list[int], Response('Well: {"return_value": [1,]} I', finish_reason=finish_reason)) == [1]
+
+
+def test_strict_replies_tell_the_model_what_they_do_not_allow() -> None:
+    """So that the second attempt can be right."""
+    model = ScriptedModel(['```\n{"return_value": "3"}\n```', reply(3)])
+
+    assert function(int, model, strict_replies=True)() == 3
+    assert model.requests[1].messages[-1].content == (
+        "That reply cannot be used:\n"
+        "- strict_replies allows no repair: code fence\n"
+        "- strict_replies allows no repair: '3' read as int\n"
+        "Reply again, with the JSON object only."
+    )
+
+
+def test_a_retry_adds_the_reply_and_what_was_wrong_with_it() -> None:
+    """The conversation grows by these two messages only; the prompt stands in it once."""
+    bad = ["no", '{"return_value": "no"}']
+    model = ScriptedModel([*bad, reply(1)])
+    function(int, model)()
+    sizes = [sum(len(message.content) for message in request.messages) for request in model.requests]
+    complaints = [request.messages[-1].content for request in model.requests[1:]]
+
+    assert [second - first for first, second in itertools.pairwise(sizes)] == [
+        len(text) + len(complaint) for text, complaint in zip(bad, complaints, strict=True)
+    ]
+    assert [len(request.messages) for request in model.requests] == [2, 4, 6]
+    assert all(len(complaint) < 200 for complaint in complaints)
+    assert model.requests[2].messages[:4] == model.requests[1].messages
+
+
+class Fussy(BaseModel):
+    """A type whose validator fails in a way of its own."""
+
+    n: Any
+
+    @field_validator("n")
+    @classmethod
+    def check(cls, value: Any) -> Any:
+        return {"one": 1}[value]
+
+
+def test_a_validator_that_fails_in_its_own_way_is_a_reply_error() -> None:
+    """Its exception is the cause, for the traceback; the reply is what did not fit."""
+    with pytest.raises(ReplyError, match="KeyError in a validator: 'two'") as raised:
+        ask(Fussy, '{"return_value": {"n": "two"}}', retries=0)
+
+    assert isinstance(raised.value.__cause__, KeyError)
+    assert ask(Fussy, '{"return_value": {"n": "one"}}').n == 1
+
+
+def test_a_good_reply_is_validated_once() -> None:
+    """In strict mode, by one call; validators see it once."""
+    seen = []
+
+    def note(value: Any) -> Any:
+        seen.append(value)
+        return value
+
+    assert ask(list[Annotated[int, BeforeValidator(note)]], reply([1, 2])) == [1, 2]
+    assert seen == [1, 2]
+
+
+# Anything at all
+
+
+@dataclass
+class Node:
+    """A recursive type of which almost every field may be missing."""
+
+    value: int | None = None
+    children: list[Node] = field(default_factory=list)
+
+
+PARSERS = [
+    function(kind, ScriptedModel([]))
+    for kind in (int, str, Entry, Node, Any, dict[str, Any], list[float], decimal.Decimal)
+]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["return_value", "value", "children", "name", "n"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+SCRAPS = st.lists(
+    st.sampled_from(
+        """{"return_value": @{@}@[@]@"@'@,@:@```@```json\n@<think>@</think>@\\@\n@//@/*@*/@#@null@None@1@-1.5e3@name@"n"@\\"@\\u"""
+        """@\\ud800@\ufeff@ @\ud800@\u201c""".split("@")
+    ),
+    max_size=25,
+).map("".join)
+TEXTS = st.one_of(
+    st.text(st.characters(), max_size=30),
+    SCRAPS,
+    JSON.map(json.dumps),
+    JSON.map(lambda value: json.dumps({"return_value": value})),
+    st.tuples(JSON.map(lambda value: json.dumps({"return_value": value})), SCRAPS, st.integers(0, 40)).map(
+        lambda parts: parts[0][: parts[2]] + parts[1] + parts[0][parts[2] :]
+    ),
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(PARSERS), TEXTS)
+def test_any_text_is_a_value_or_a_reply_error(parser: Any, text: str) -> None:
+    """Never another exception, whatever a model sends."""
+    with contextlib.suppress(ReplyError):
+        parser.parse(text)
+
+
+@settings(deadline=None, max_examples=300)
+@given(JSON, st.sampled_from(["```json\n%s\n```", "Well: %s, or {so}.", "\ufeff%s", "<think>{</think>%s", "%s"]))
+def test_noise_changes_no_value(value: Any, noise: str) -> None:
+    """What is read out of the noise is what would have been read without it."""
+    good = json.dumps({"return_value": value})
+    expected, got = (repr(parser(text)) for parser, text in ((ANYTHING.parse, good), (ANYTHING.parse, noise % good)))
+
+    assert got == expected
+
+
+ANYTHING = function(Any, ScriptedModel([]))
+
+HUGE = {
+    "brackets": "[" * 200_000,
+    "braces": "{" * 1_000_000,
+    "quotes": '"' * 1_000_000,
+    "objects that do not end": '{"a":' * 200_000,
+    "arrays in objects": '{"a":[' * 150_000,
+    "reasoning": "<think>" * 150_000,
+    "much reasoning": "<think></think>" * 70_000,
+    "the end of reasoning": "</think>" * 120_000,
+    "fences": "```json\n" * 120_000,
+    "blanks": " " * 1_000_000 + "x",
+    "backslashes": '{"return_value": "' + "\\" * 900_001,
+    "many objects": '{"a": 1} ' * 110_000,
+    "many wrong objects": '{"return_value": "x"} ' * 50_000,
+    "broken objects": "{a:b " * 200_000,
+    "single quotes": "{'a':" * 200_000,
+    "comments": '{"a":' + "/**/" * 250_000,
+    "encoded again": json.dumps(json.dumps(json.dumps("[" * 100_000))),
+    "raw newlines": '{"return_value": ["' + "\n" * 900_000,
+    "digits": '{"return_value": ' + "9" * 1_000_000 + "}",
+    "surrogates": '{"return_value": {"' + "\\ud800" * 150_000,
+}
+
+
+@pytest.mark.parametrize("text", HUGE.values(), ids=HUGE)
+def test_megabytes_of_garbage_are_given_up_on(text: str) -> None:
+    """In time that grows with the text, not with its square, and without an overflow."""
+    for parser in PARSERS[:1] + PARSERS[3:4]:
+        with pytest.raises(ReplyError):
+            parser.parse(text)

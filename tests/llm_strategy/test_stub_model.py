@@ -109,6 +109,10 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "path": (Path, Path()),
     "address": (ipaddress.IPv4Address, ipaddress.IPv4Address("0.0.0.0")),
     "bytes": (bytes, b""),
+    "four bytes": (Annotated[bytes, Field(min_length=4)], bytes(4)),
+    "tuple keys": (dict[tuple[int, str], int], {}),
+    "text or date": (str | datetime.date, ""),
+    "set or list": (Annotated[set[int], Field(min_length=1)] | list[int], {0}),
     "anything": (Any, None),
 }
 
