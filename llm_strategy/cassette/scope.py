@@ -82,7 +82,7 @@ class CassetteScope(Scope):
         self.project = project
         self.misses: list[CassetteMiss] = []
         self.usage = Usage()
-        self.streams: WeakSet[Stream] = WeakSet()
+        self._streams: WeakSet[Stream] = WeakSet()
         self._lock = threading.Lock()
         self._file: CassetteFile | None = None
 
@@ -191,10 +191,17 @@ class CassetteScope(Scope):
                     self.account.notes.append(f"{self.rules.owner or self.path}: {asked}")
         return error
 
+    def watch(self, stream: Stream) -> None:
+        """Take in a stream that ends with this scope at the latest."""
+        with self._lock:
+            self._streams.add(stream)
+
     def close(self) -> None:
         """End the scope, and every stream in it: what these have got so far belongs to its recording."""
         super().close()
-        for stream in list(self.streams):
+        with self._lock:
+            streams = list(self._streams)
+        for stream in streams:
             stream.end()
 
     def elsewhere(self, key: str, occurrence: int) -> Entry | None:
@@ -251,7 +258,7 @@ class CassetteTurn(Turn):
         self._scope.account.count(replayed=1)
 
     def watch(self, stream: Stream) -> None:
-        self._scope.streams.add(stream)
+        self._scope.watch(stream)
 
     def read_on(self) -> CassetteMiss:
         return self._scope.keep(explain_end(self._scope, self.ask, self._entry), self.ask)

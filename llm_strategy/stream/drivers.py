@@ -19,7 +19,7 @@ class Driver:
 
     def __init__(self, steps: Steps, place: str) -> None:
         self._steps = steps
-        self._place = place
+        self.place = place
         self._reading = threading.Lock()
         self._scope_ended = False
         begin = next(steps)
@@ -35,7 +35,7 @@ class Driver:
     def _turn_taken(self) -> Iterator[None]:
         __tracebackhide__ = True
         if not self._reading.acquire(blocking=False):
-            raise ValueError(f"the stream of {self._place} is being read already, in another thread or task")
+            raise ValueError(f"the stream of {self.place} is being read already, in another thread or task")
         try:
             yield
         finally:
@@ -49,7 +49,7 @@ class Driver:
             raise TypeError("nothing can be sent into a model's reply")
         if self._scope_ended:
             raise ModelError(
-                f"the stream of {self._place} cannot be read any more: the test or `use_cassette` block in which it "
+                f"the stream of {self.place} cannot be read any more: the test or `use_cassette` block in which it "
                 "was called has ended, and so has its recording; read it there"
             )
 

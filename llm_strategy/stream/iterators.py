@@ -22,6 +22,9 @@ class Stream(Generator[T, None, None]):
         self._driver = SyncDriver(steps, place)
         weakref.finalize(self, self._driver.abandon)
 
+    def __repr__(self) -> str:
+        return f"<the stream of {self._driver.place}>"
+
     def send(self, value: None) -> T:
         __tracebackhide__ = True
         item: T = self._driver.send(value)
@@ -42,6 +45,9 @@ class AsyncStream(AsyncGenerator[T, None]):
     def __init__(self, steps: Steps, place: str) -> None:
         self._driver = AsyncDriver(steps, place)
         weakref.finalize(self, self._driver.abandon)
+
+    def __repr__(self) -> str:
+        return f"<the asynchronous stream of {self._driver.place}>"
 
     async def asend(self, value: None) -> T:
         __tracebackhide__ = True

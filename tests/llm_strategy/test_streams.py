@@ -126,6 +126,7 @@ def test_an_item_is_yielded_before_the_next_has_begun() -> None:
             yield piece
 
     stream = by(ScriptedModel(answer), cities)("x")
+    assert repr(stream) == "<the stream of cities>"
     assert sent == []
     assert next(stream) == City("Rome")
     assert len(sent) == 1
