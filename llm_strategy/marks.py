@@ -98,10 +98,7 @@ def _open(value: Any, at: At) -> Pair:
 def walk_fields(values: Mapping[str, Any], walks: Mapping[str, Walk], at: At) -> Pair:
     """Values of fields, by name."""
     pairs = {name: walk(values[name], at.below(f".{name}")) for name, walk in walks.items() if name in values}
-    return Pair(
-        {**values, **{name: pair.kept for name, pair in pairs.items()}},
-        {**values, **{name: pair.sent for name, pair in pairs.items()}},
-    )
+    return _named(values, pairs)
 
 
 def hidden(walk: Walk | None) -> Walk:
@@ -122,10 +119,22 @@ def each(walk: Walk) -> Walk:
             raise PromptError(f"{at.place} is a set, in which marked values have no fixed order: use a list")
         if isinstance(value, str | bytes) or not isinstance(value, Collection):
             return Pair(value, value)
-        pairs = [walk(item, at.below(f"[{number}]")) for number, item in enumerate(value)]
-        return Pair([pair.kept for pair in pairs], [pair.sent for pair in pairs])
+        return _listed([walk(item, at.below(f"[{number}]")) for number, item in enumerate(value)])
 
     return walk_items
+
+
+def _listed(pairs: list[Pair]) -> Pair:
+    kept = [pair.kept for pair in pairs]
+    # The same object, where nothing is volatile: it is then written once.
+    return Pair(kept, kept if all(pair.kept is pair.sent for pair in pairs) else [pair.sent for pair in pairs])
+
+
+def _named(values: Mapping[Any, Any], pairs: Mapping[Any, Pair]) -> Pair:
+    kept = {**values, **{name: pair.kept for name, pair in pairs.items()}}
+    if all(pair.kept is pair.sent for pair in pairs.values()):
+        return Pair(kept, kept)
+    return Pair(kept, {**values, **{name: pair.sent for name, pair in pairs.items()}})
 
 
 def each_value(walk: Walk) -> Walk:
@@ -134,11 +143,7 @@ def each_value(walk: Walk) -> Walk:
     def walk_values(value: Any, at: At) -> Pair:
         if not isinstance(value, Mapping):
             return Pair(value, value)
-        pairs = {key: walk(item, at.below(f"[{key!r}]")) for key, item in value.items()}
-        return Pair(
-            {key: pair.kept for key, pair in pairs.items()},
-            {key: pair.sent for key, pair in pairs.items()},
-        )
+        return _named({}, {key: walk(item, at.below(f"[{key!r}]")) for key, item in value.items()})
 
     return walk_values
 
@@ -147,13 +152,14 @@ def each_value(walk: Walk) -> Walk:
 
 
 def _is_marked(annotation: Any) -> bool:
-    seen: set[int] = set()
+    # With the objects themselves, so that none has the number of one that is gone.
+    seen: dict[int, Any] = {}
     queue = [annotation]
     while queue:
         item = bare(queue.pop())
         if id(item) in seen:
             continue
-        seen.add(id(item))
+        seen[id(item)] = item
         if isinstance(item, Media | VolatileMarker) or item is Media or item is Blob:
             return True
         # Of a list of types, as `Callable` has it, there are no values.
@@ -264,7 +270,7 @@ def _positions(walks: list[Walk]) -> Walk:
         pairs = [
             walk(item, at.below(f"[{number}]")) for number, (walk, item) in enumerate(zip(walks, value, strict=False))
         ]
-        return Pair([pair.kept for pair in pairs], [pair.sent for pair in pairs])
+        return _listed(pairs)
 
     return walk_positions
 
