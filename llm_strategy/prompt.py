@@ -125,15 +125,22 @@ class Prompt:
         self.check(arguments)
         bound = bindings(self.signature, arguments, owner)
         key = tuple(bound.items())
-        known = self._resolved.get(key)
+        try:
+            known = self._resolved.get(key)
+        except TypeError:
+            # A type with metadata that has no hash, such as Annotated[int, Field(gt=1)].
+            return self._with_types(bound)
         if known is None:
-            known = Prompt(resolved(self.signature, bound))
-            # Checked above. What the arguments themselves have said needs no second look.
-            vars(known).update(_checks=[], _variables=[])
             if len(self._resolved) >= _MOST_RESOLVED:
                 self._resolved.clear()
-            self._resolved[key] = known
+            known = self._resolved[key] = self._with_types(bound)
         return known
+
+    def _with_types(self, bound: Mapping[Any, Any]) -> Prompt:
+        prompt = Prompt(resolved(self.signature, bound))
+        # They are checked already. What the arguments themselves have said needs no second look.
+        vars(prompt).update(_checks=[], _variables=[])
+        return prompt
 
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Refuse arguments of wrong types with a TypeError, before any model is asked."""

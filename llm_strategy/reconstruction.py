@@ -72,7 +72,7 @@ class _Reference:
         name = next((name for name, value in list(vars(module).items()) if value is self.cls), None) if module else None
         if name and not (self.cls.__module__ == "__main__" and _is_cloudpickle()):
             return _imported, (self.cls.__module__, name)
-        return _remade, (_token(self.cls), *recipe)
+        return _remade, (_token(self.cls), recipe.decorate, reference(recipe.original), recipe.options)
 
 
 def _is_cloudpickle() -> bool:

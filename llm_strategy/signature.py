@@ -93,6 +93,11 @@ class Signature:
         annotations = self.function.__annotations__
         if "return" not in annotations:
             raise PromptError(f"{self.place} has no return annotation: add one, such as `-> str`")
+        first = self._own[0].name if self._own else ""
+        if self.binding is None and first in ("self", "cls") and first not in annotations and "." in self.name:
+            raise PromptError(
+                f"{self.place} is a method: decorate its class, for the prompt shows the fields of {first} too"
+            )
         for parameter in self._own:
             if parameter.annotation is parameter.empty and parameter.default is parameter.empty:
                 raise PromptError(

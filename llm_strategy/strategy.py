@@ -10,7 +10,7 @@ import typing
 from abc import update_abstractmethods
 from collections.abc import Callable
 from types import FunctionType, new_class
-from typing import Any, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from llm_strategy.body import is_unimplemented
 from llm_strategy.engine import Options
@@ -149,12 +149,18 @@ def _namespace(cls: type) -> dict[str, Any]:
     namespace: dict[str, Any] = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
     if cls.__dictoffset__ == 0:
         namespace["__slots__"] = ()
-    annotations = inspect.get_annotations(cls)
-    if annotations and not hasattr(cls, "__slots__") and not is_structured(cls):
+    if "__slots__" not in vars(cls) and not is_structured(cls) and _is_left_alone_by_bases(cls):
         # So that @dataclass or @attrs.define above the decorator finds the fields.
-        namespace["__annotations__"] = annotations
+        annotations = inspect.get_annotations(cls)
+        namespace |= {"__annotations__": annotations}
         namespace |= {name: value for name, value in vars(cls).items() if name in annotations}
     return namespace
+
+
+def _is_left_alone_by_bases(cls: type) -> bool:
+    """Whether no metaclass or base makes something of what stands in a class: a table of its columns, perhaps."""
+    maker = next(base for base in cls.__mro__ if "__init_subclass__" in vars(base))
+    return type(cls).__module__ in ("builtins", "abc", "typing") and maker in (object, Generic, Protocol)
 
 
 def _keep_out_of_repr(cls: type, name: str) -> None:

@@ -308,12 +308,12 @@ def test_what_makes_the_fields_may_stand_above_the_decorator(decorate: Callable[
 
 
 def test_a_dataclass_above_keeps_its_default_factories() -> None:
-    """`field(...)` is found by the decorator above as by one below."""
+    """`field(...)` is found by the decorator above as by one below, also in a generic class."""
 
     @dataclass
     @llm_strategy(scripted(5))
-    class Basket:
-        items: list[str] = field(default_factory=list)
+    class Basket(Generic[T]):
+        items: list[T] = field(default_factory=list)
 
         def say(self) -> int:
             """Say it."""
@@ -602,6 +602,40 @@ def test_what_cannot_be_implemented_is_refused(thing: Any, problem: str) -> None
     """Members are implemented in a subclass, so there has to be one."""
     with pytest.raises(TypeError, match=problem):
         llm_strategy(scripted())(thing)
+
+
+def test_a_method_alone_is_refused() -> None:
+    """The prompt needs its object, so the class is to be decorated."""
+    with pytest.raises(PromptError, match=r"Alone\.say \(.*\) is a method: decorate its class"):
+
+        class Alone:
+            @llm_strategy("stub:")
+            def say(self) -> int:
+                """Say it."""
+                raise NotImplementedError
+
+
+class Columns:
+    """A base that makes something of what stands in its subclasses, as object-relational mappers do."""
+
+    seen: ClassVar[list[str]] = []
+
+    def __init_subclass__(cls) -> None:
+        cls.seen += [name for name in vars(cls) if name == "column"]
+
+
+class Table(Columns):
+    column: int = 1
+
+    def say(self) -> int:
+        """Say it."""
+        raise NotImplementedError
+
+
+def test_what_a_base_makes_of_a_class_is_made_once() -> None:
+    """The subclass that is implemented declares nothing anew."""
+    assert self_of(llm_strategy(scripted())(Table)()) == {"column": 1}
+    assert Columns.seen == ["column"]
 
 
 def test_an_attribute_without_a_stable_form_is_refused() -> None:

@@ -6,11 +6,11 @@ import asyncio
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, ParamSpec, Self, TypeVar, TypeVarTuple
+from typing import Annotated, Any, Generic, ParamSpec, Self, TypeVar, TypeVarTuple
 
 import attrs
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from llm_strategy import PromptError, ScriptedModel, llm_explicit_function, llm_function, llm_strategy
 from tests.llm_strategy.answers import reply, scripted
@@ -259,6 +259,13 @@ def test_type_variables_stand_for_the_types_of_the_arguments(
 ) -> None:
     """The prompt shows the resolved types, and the reply is validated as the resolved result."""
     assert head(function, *args) == f"def {function.__name__}{signature}"
+
+
+def test_a_type_with_metadata_may_be_passed() -> None:
+    """Its bounds are in the schema, although it has no hash."""
+    kind = Annotated[int, Field(gt=3)]
+
+    assert parse.request("a", kind).output_schema["properties"]["return_value"]["exclusiveMinimum"] == 3
 
 
 def test_arguments_in_any_number_are_looked_at_together() -> None:

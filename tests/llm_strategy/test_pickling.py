@@ -78,6 +78,7 @@ class Failure(Exception):
 
 
 Impl = llm_strategy("stub:")(Interface)
+Twice = llm_strategy("stub:")(llm_strategy("openai:other")(Interface))
 OTHERS = [llm_strategy("stub:")(cls) for cls in (Interface, Frozen, Attrs, Pydantic, Reduced, Failure)]
 ByLambda = llm_strategy(ScriptedModel(lambda request: '{"return_value": 1}'))(Interface)
 
@@ -102,7 +103,8 @@ def count(text: str) -> int:
     raise NotImplementedError
 
 
-CLASSES = {"Impl": Impl, "ByLambda": ByLambda, "Decorated": Decorated, "Derived": Derived}
+CLASSES = {"Impl": Impl, "ByLambda": ByLambda, "Decorated": Decorated, "Derived": Derived, "Twice": Twice}
+CLASSES |= {"nameless, twice": llm_strategy("stub:")(llm_strategy("openai:other")(Interface))}
 CLASSES |= {f"nameless {cls.__name__}": cls for cls in OTHERS}
 
 
