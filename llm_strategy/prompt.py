@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from llm_strategy.canonical import FrozenJSON
 from llm_strategy.docstring import Documented, documented
 from llm_strategy.errors import PromptError
-from llm_strategy.generics import bindings, check_variables, resolved
+from llm_strategy.generics import bindings, check_variables, resolved, variables_in
 from llm_strategy.marks import (
     At,
     Found,
@@ -97,6 +97,7 @@ class Prompt:
         """The form of the reply; that of a stream is a list of what it yields."""
         if self.is_text:
             return PlainText(self.signature.name)
+        self._refuse_open_self()
         returns = self.signature.returns if self.streamed is None else list.__class_getitem__(self.streamed.item)
         return Output(returns, self.signature.name)
 
@@ -105,6 +106,14 @@ class Prompt:
         """The form of what a stream yields."""
         assert self.streamed is not None
         return Output(self.streamed.item, self.signature.name)
+
+    def _refuse_open_self(self) -> None:
+        returns = self.signature.returns
+        if typing.Self in self._variables and typing.Self in variables_in(returns):
+            raise PromptError(
+                f"{self.signature.place} returns {type_text(returns)}, and only a call tells which class Self is: "
+                "name the class in the return annotation, or call the method"
+            )
 
     @cached_property
     def _checks(self) -> list[tuple[Parameter, Callable[[Any], str | None]]]:

@@ -457,6 +457,13 @@ def test_self_is_the_class_that_was_asked() -> None:
         assert copied.value == 5
 
 
+def test_a_reply_alone_does_not_say_which_class_self_is() -> None:
+    """`parse` knows no object; of a variable it takes whatever there is."""
+    with pytest.raises(PromptError, match=r"returns Self, and only a call tells which class Self is"):
+        Shelf.copied.parse(reply({"value": 5}))
+    assert same.parse(reply([1])) == [1]
+
+
 def test_a_reply_is_validated_as_the_resolved_type() -> None:
     """Two calls of one function have two schemas."""
     model = scripted(1, "a", "b")
