@@ -327,5 +327,5 @@ def _depth(text: str) -> int:
 
 def _said(text: str) -> list[str]:
     """The words and numbers of a text, whatever stands between them."""
-    words = re.findall(r"\w+|[-+](?=[0-9])", text)
+    words = re.findall(r"\w+|[-+](?=[0-9])|\.\.\.|…", text)
     return [_PYTHON_WORDS.get(word, word) for word in words]

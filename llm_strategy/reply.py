@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -100,7 +100,7 @@ class _Search:
             if telling > self.telling and not (reading.bare and _is_other(error)):
                 self.failure, self.telling = error, telling
             return None
-        return Parsed(value, (*reading.repairs, *_coercions(self.output, strict_error, value)))
+        return Parsed(value, (*reading.repairs, *_coercions(self.output, reading.text, strict_error, value)))
 
     def _answers(self, reading: Reading, value: Any) -> bool:
         """Whether an object without the wrapper is about the value: a type of defaults only fits any object."""
@@ -127,22 +127,20 @@ def _is_other(error: Exception) -> bool:
 # Values of other types than were asked for
 
 
-def _coercions(output: Output, error: Exception, value: Any) -> Iterator[str]:
+def _coercions(output: Output, text: str, error: Exception, value: Any) -> Iterator[str]:
     """What was read as another type than it was sent as, in words."""
     if not isinstance(error, ValidationError):
         return
     expected = _strict_problems_of(output, value)
+    sent = json.loads(text)["return_value"]
     told = set()
     for problem in error.errors(include_url=False, include_context=False):
-        if (problem["loc"], problem["type"]) in expected:
-            continue
-        place, found = _at(value, problem["loc"])
-        if place in told:
+        place = _place(sent, problem["loc"][1:])
+        if (problem["loc"], problem["type"]) in expected or place in told:
             continue
         told.add(place)
-        name = type_text(type(found))
-        path = ".".join(map(str, place))
-        yield f"{path + ': ' if path else ''}{_short(problem['input'])} read as {name}"
+        name = _type_at(value, place) or problem["type"].partition("_")[0]
+        yield f"{'.'.join(map(str, place)) + ': ' if place else ''}{_short(problem['input'])} read as {name}"
 
 
 def _strict_problems_of(output: Output, value: Any) -> set[tuple[Any, str]]:
@@ -156,18 +154,29 @@ def _strict_problems_of(output: Output, value: Any) -> set[tuple[Any, str]]:
     return set()
 
 
-def _at(value: Any, location: tuple[int | str, ...]) -> tuple[tuple[int | str, ...], Any]:
-    """The part of a value that a location of pydantic's speaks of, as far as it can be followed."""
+def _place(sent: Any, location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """The part of what was sent that a location of pydantic's speaks of; it also names members of unions."""
     place: list[int | str] = []
-    for step in location[1:]:
-        try:
-            value = value[step]
-        except (TypeError, KeyError, IndexError):
-            if not (isinstance(step, str) and hasattr(value, step)):
-                continue  # the name of a union's member
-            value = getattr(value, step)
-        place.append(step)
-    return tuple(place), value
+    for step in location:
+        known = step in sent if isinstance(sent, dict) else isinstance(sent, list) and step in range(len(sent))
+        if known:
+            sent = sent[step]
+            place.append(step)
+    return tuple(place)
+
+
+def _type_at(value: Any, place: tuple[int | str, ...]) -> str | None:
+    """The type of a part of a value, if it can be reached by the same way."""
+    for step in place:
+        if isinstance(value, Mapping | list | tuple) and not isinstance(step, str):
+            value = value[step] if not isinstance(value, Mapping) and step < len(value) else None
+        elif isinstance(value, Mapping):
+            value = value.get(step)
+        else:
+            value = getattr(value, str(step), None)
+        if value is None:
+            return None
+    return type_text(type(value))
 
 
 def _short(value: Any) -> str:

@@ -40,6 +40,10 @@ class Measured:
     n: float
 
 
+class Renamed(BaseModel):
+    there: bool = Field(alias="isThere")
+
+
 class Color(enum.Enum):
     RED = "red"
 
@@ -284,6 +288,10 @@ COERCED: dict[str, tuple[Any, str, Any, tuple[str, ...]]] = {
     "float": (float, '"1.5"', 1.5, ("'1.5' read as float",)),
     "bool": (bool, '"yes"', True, ("'yes' read as bool",)),
     "in a list": (list[int], '[1, "2", "3"]', [1, 2, 3], ("1: '2' read as int", "2: '3' read as int")),
+    "in a set": (set[int], '["2"]', {2}, ("0: '2' read as int",)),
+    "for a key": (dict[int, bool], '{"1": "yes"}', {1: True}, ("1: 'yes' read as bool",)),
+    "under an alias": (Renamed, '{"isThere": "yes"}', Renamed(isThere=True), ("isThere: 'yes' read as bool",)),
+    "null for nothing": (Entry | None, '{"name": "a", "n": "1"}', Entry("a", 1), ("n: '1' read as int",)),
     "union": (int | datetime.date, '"5"', 5, ("'5' read as int",)),
     "no repair: a whole number for a float": (float, "3", 3.0, ()),
     "no repair: text for int or text": (int | str, '"5"', "5", ()),
@@ -329,6 +337,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "a number that is none": (int, '{"return_value": 007}'),
     "only in the reasoning": (int, '<think>{"return_value": 1}</think>'),
     "cut in a number's place": (Entry, '{"return_value": {"name": "Ann", "n": '),
+    "an ellipsis": (list[int], '{"return_value": [1, 2, ...]}'),
     "no text": (dict[str, int], '{"return_value": {"a": one}}'),
 }
 
