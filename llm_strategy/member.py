@@ -106,7 +106,32 @@ class StrategyClassMethod(classmethod):  # type: ignore[type-arg]  # it takes no
         return StrategyClassMethod, (self.__func__,)
 
 
-class BoundMember(functools.partial[Any]):
+class _OfFunction:
+    """What a member on its class shows of its function, all without any model."""
+
+    def _function(self) -> Any:
+        raise NotImplementedError
+
+    @property
+    def request(self) -> Callable[..., Request]:
+        """Renders what would be asked for an object."""
+        request: Callable[..., Request] = self._function().request
+        return request
+
+    @property
+    def parse(self) -> Callable[[str], Any]:
+        """Turns a reply's text into a value of the return type; raises ReplyError."""
+        parse: Callable[[str], Any] = self._function().parse
+        return parse
+
+    @property
+    def reply(self) -> Callable[[Any], str]:
+        """The text of the reply that stands for a value."""
+        reply: Callable[[Any], str] = self._function().reply
+        return reply
+
+
+class BoundMember(_OfFunction, functools.partial[Any]):
     """A method of one object. A partial, so that it pickles, and what is a coroutine function stays one."""
 
     _options: Mapping[str, Any] = MappingProxyType({})
@@ -140,17 +165,10 @@ class BoundMember(functools.partial[Any]):
     @property
     def request(self) -> Callable[..., Request]:
         """Renders what would be asked, without any model."""
-        return functools.partial(self.func.request, *self.args)  # type: ignore[attr-defined]  # set by implement()
+        return functools.partial(super().request, *self.args)
 
-    @property
-    def parse(self) -> Callable[[str], Any]:
-        """Turns a reply's text into a value of the return type; raises ReplyError."""
-        return self.func.parse  # type: ignore[attr-defined, no-any-return]  # set by implement()
-
-    @property
-    def reply(self) -> Callable[[Any], str]:
-        """The text of the reply that stands for a value."""
-        return self.func.reply  # type: ignore[attr-defined, no-any-return]  # set by implement()
+    def _function(self) -> Any:
+        return self.func
 
     def with_options(self, **options: Any) -> BoundMember:
         """The same method with another model, other retries or settings."""
@@ -164,7 +182,7 @@ def _with_options(owner: object, name: str, options: Mapping[str, Any]) -> Bound
     return member
 
 
-class StrategyProperty(property):
+class StrategyProperty(_OfFunction, property):
     """A property that a model implements; `type(obj).prop.request(obj)` renders what would be asked."""
 
     asks_model = True
@@ -172,13 +190,11 @@ class StrategyProperty(property):
     def __reduce__(self) -> tuple[Any, ...]:
         return StrategyProperty, (self.fget, self.fset, self.fdel, self.__doc__)
 
-    @property
-    def request(self) -> Callable[..., Request]:
-        request: Callable[..., Request] = self.fget.request  # type: ignore[union-attr]  # set by implement()
-        return request
+    def _function(self) -> Any:
+        return self.fget
 
 
-class StrategyCachedProperty(functools.cached_property[Any]):
+class StrategyCachedProperty(_OfFunction, functools.cached_property[Any]):
     """A property that a model is asked for once per object; it has `request` as `StrategyProperty` has.
 
     Threads that read it at the same time may each ask, but all get the first answer.
@@ -209,7 +225,5 @@ class StrategyCachedProperty(functools.cached_property[Any]):
         # Up to 3.11 the base class has a lock.
         return StrategyCachedProperty, (self.func, self.attrname)
 
-    @property
-    def request(self) -> Callable[..., Request]:
-        request: Callable[..., Request] = self.func.request  # type: ignore[attr-defined]  # set by implement()
-        return request
+    def _function(self) -> Any:
+        return self.func

@@ -104,7 +104,7 @@ class _Search:
 
     def _answers(self, reading: Reading, value: Any) -> bool:
         """Whether an object without the wrapper is about the value: a type of defaults only fits any object."""
-        if not reading.bare:
+        if not reading.bare or (isinstance(value, Mapping) and len(value) == len(reading.bare)):
             return True
         try:
             data = json.loads(self.output.dump(value))["return_value"]
@@ -132,7 +132,10 @@ def _coercions(output: Output, text: str, error: Exception, value: Any) -> Itera
     if not isinstance(error, ValidationError):
         return
     expected = _strict_problems_of(output, value)
-    sent = json.loads(text)["return_value"]
+    try:
+        sent = json.loads(text)["return_value"]
+    except (ValueError, LookupError, RecursionError):
+        sent = None  # more than the standard library reads
     told = set()
     for problem in error.errors(include_url=False, include_context=False):
         place = _place(sent, problem["loc"][1:])

@@ -33,7 +33,8 @@ class Output:
             self.model = create_model("Reply", return_value=(accepted(annotation), ...))
             described = self.model.model_json_schema(schema_generator=JSONSchema)
             self.schema = FrozenJSON(_without_titles(described, "Reply"))
-        except (PydanticUserError, PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as error:
+            self.validate = self._validate()
+        except (PydanticUserError, PydanticSchemaGenerationError, PydanticUndefinedAnnotation, SchemaError) as error:
             raise PromptError(
                 f"{place}: no reply can be turned into its return type, because {_reason(error)}: return plain data, "
                 "a dataclass, a TypedDict or a pydantic model"
@@ -61,17 +62,16 @@ class Output:
     def _exact(self) -> Exact:
         return Exact(self._core)
 
-    @cached_property
-    def validate(self) -> Callable[..., Any]:
-        """The value in a reply's text, `validate(text, strict=True)`; raises pydantic's ValidationError.
+    def _validate(self) -> Callable[..., Any]:
+        """The function that gives the value in a reply's text, or raises pydantic's ValidationError.
 
-        Strict, `"3"` is no int. What JSON has one form for, such as a date, is read from it all the same.
+        With `strict=True`, `"3"` is no int. What JSON has one form for, such as a date, is read from it all the same.
         """
         plain = self._validator.validate_json
         exact = self._exact
         precise = exact.decimals
 
-        def validate(text: str, *, strict: bool) -> Any:
+        def validate(text: str, *, strict: bool = False) -> Any:
             if precise and exact.has_long_number(text):
                 return exact.validate(text, strict=strict).return_value
             try:

@@ -269,6 +269,7 @@ BARE: dict[str, tuple[Any, str, Any, tuple[str, ...]]] = {
     ),
     "broken list": (list[int], "[1, 2,]", [1, 2], ("trailing comma", "`return_value` missing")),
     "dict": (dict[str, int], '{"a": 1}', {"a": 1}, ("`return_value` missing",)),
+    "dict with tuple keys": (dict[tuple[int, int], int], '{"[1, 2]": 3}', {(1, 2): 3}, ("`return_value` missing",)),
     "encoded list": (list[int], '"[1, 2]"', [1, 2], ("JSON inside a string", "`return_value` missing")),
 }
 

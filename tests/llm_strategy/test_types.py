@@ -364,6 +364,41 @@ def test_what_is_no_value_has_no_reply(annotation: Any, value: Any) -> None:
         function(annotation).reply(value)
 
 
+@llm_strategy(ScriptedModel([]))
+@dataclass
+class Shelf:
+    owner: str
+
+    def scan(self, page: int) -> list[bytes]:
+        """The pages that are on the shelf."""
+        raise NotImplementedError
+
+    @property
+    def size(self) -> int:
+        """How much is on it."""
+        raise NotImplementedError
+
+    @staticmethod
+    def label() -> str:
+        """What to write on one."""
+        raise NotImplementedError
+
+    def undocumented(self) -> str:
+        raise NotImplementedError
+
+
+def test_members_say_what_their_replies_look_like() -> None:
+    """On the class, on an instance, and for a property on the class; without any model."""
+    shelf = Shelf("Ann")
+
+    assert shelf.scan.reply([b"\xff"]) == Shelf.scan.reply([b"\xff"]) == '{"return_value": ["_w=="]}'
+    assert shelf.scan.parse('{"return_value": ["_w=="]}') == [b"\xff"]
+    assert (Shelf.size.reply(3), Shelf.size.parse('{"return_value": 3}')) == ('{"return_value": 3}', 3)
+    assert Shelf.label.reply("a") == '{"return_value": "a"}'
+    with pytest.raises(PromptError, match="has no docstring"):
+        shelf.undocumented.reply("a")
+
+
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="there pydantic takes it everywhere")
 def test_a_typed_dict_of_typing_inside_a_dataclass_is_refused_with_the_way_out() -> None:
     """On Python 3.11 pydantic does not know which of its keys are required."""
