@@ -28,6 +28,7 @@ except ModuleNotFoundError as error:
         'pytest_llm_strategy.strategies needs hypothesis: pip install "llm-strategy[test]"', name=error.name
     ) from None
 
+from pytest_llm_strategy.noise import BLANKS, NOISE, Noise
 from pytest_llm_strategy.subject import Lost, Subject
 
 # Public
@@ -50,11 +51,10 @@ def replies(x: Any, *, noise: bool = True) -> st.SearchStrategy[tuple[str, Any]]
     """
     subject = Subject(x)
 
-    def written(value: Any, layout: Mapping[str, Any], around: tuple[str, str]) -> tuple[str, Any]:
-        return around[0] + _laid_out(subject.reply(value), layout) + around[1], value
+    def written(value: Any, layout: Mapping[str, Any], sent: Noise) -> tuple[str, Any]:
+        return sent(_laid_out(subject.reply(value), layout)), value
 
-    around = st.sampled_from(_AROUND) if noise else st.sampled_from(_BLANKS)
-    return st.builds(written, subject.values(), st.sampled_from(_LAYOUTS), around)
+    return st.builds(written, subject.values(), st.sampled_from(_LAYOUTS), st.sampled_from(NOISE if noise else BLANKS))
 
 
 def malformed_replies(x: Any) -> st.SearchStrategy[str]:
@@ -127,15 +127,6 @@ def _try(subject: Subject, examples: st.SearchStrategy[Any], check: Callable[[An
 # Replies
 
 _LAYOUTS = ({"ensure_ascii": False}, {"ensure_ascii": True}, {"indent": 2}, {"separators": (",", ":")})
-_BLANKS = (("", ""), ("\n", ""), ("", "\n"), (" \r\n\t", "  "))
-_AROUND = (
-    *_BLANKS,
-    ("```json\n", "\n```"),
-    ("```\n", "\n```\n"),
-    ("Here it is:\n\n", ""),
-    ("Sure! With {braces} and [brackets]: ", " {That} is all."),
-    ("", "\n\nI hope this helps."),
-)
 
 
 def _laid_out(text: str, layout: Mapping[str, Any]) -> str:

@@ -120,8 +120,7 @@ def _shown(value: Any) -> str:
 def _accepted(draw: st.DrawFn, strategy: st.SearchStrategy[Any], adapter: TypeAdapter[Any]) -> Any:
     """Values that pydantic allows too, and that JSON can hold: several keys NaN would be one."""
     try:
-        value = draw(strategy)
-        adapter.validate_python(value)
+        value = adapter.validate_python(draw(strategy))
     except (ValueError, ArithmeticError):
         reject()
     if any(isinstance(part, Mapping) and any(key != key for key in part) for part in all_parts(value)):

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.llm_strategy.loopback import Loopback, Seen
+
+settings.register_profile("fuzz", max_examples=20_000)
 
 SHOP = '''
 from dataclasses import dataclass
