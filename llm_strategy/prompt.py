@@ -84,13 +84,17 @@ class Prompt:
     @cached_property
     def streamed(self) -> Streamed | None:
         """The stream that the function returns, if it returns one."""
-        signature = self.signature
-        return streamed(signature.returns, signature.name, coroutine=signature.asynchronous)
+        return self._stream_of(self.signature.returns)
 
     @cached_property
     def is_text(self) -> bool:
         """Whether the reply is text as it comes, and no JSON object."""
-        return self.streamed is not None and self.streamed.is_text
+        # A type variable that stands for `str` in one call promises items, as in every other call.
+        declared = self._stream_of(self.signature.declared)
+        return declared is not None and declared.is_text
+
+    def _stream_of(self, returns: Any) -> Streamed | None:
+        return streamed(returns, self.signature.name, coroutine=self.signature.asynchronous)
 
     @cached_property
     def output(self) -> Output:

@@ -126,6 +126,11 @@ class Signature:
         return self._documented.text
 
     @cached_property
+    def declared(self) -> Any:
+        """The return annotation as it is written, with its type variables."""
+        return self.returns
+
+    @cached_property
     def returns(self) -> Any:
         """The return annotation; a coroutine function's is that of what it returns."""
         return self._hints["return"]
@@ -137,7 +142,7 @@ class Signature:
     def with_types(self, parameters: tuple[Parameter, ...], returns: Any) -> Signature:
         """The same signature with other types in it."""
         changed = copy.copy(self)
-        vars(changed).update(parameters=parameters, returns=returns)
+        vars(changed).update(parameters=parameters, returns=returns, declared=self.declared)
         return changed
 
     def _parameter(self, parameter: inspect.Parameter) -> Parameter:

@@ -22,7 +22,7 @@ from typing import Any
 try:
     from hypothesis import HealthCheck, Phase, given, settings
     from hypothesis import strategies as st
-    from hypothesis.errors import FailedHealthCheck, Unsatisfiable
+    from hypothesis.errors import Unsatisfiable
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         'pytest_llm_strategy.strategies needs hypothesis: pip install "llm-strategy[test]"', name=error.name
@@ -109,8 +109,7 @@ def _try(subject: Subject, examples: st.SearchStrategy[Any], check: Callable[[An
         print_blob=False,
         report_multiple_bugs=False,
         phases=[Phase.generate, Phase.shrink],
-        # That few values are found is the one finding that concerns the caller.
-        suppress_health_check=[check for check in HealthCheck if check is not HealthCheck.filter_too_much],
+        suppress_health_check=list(HealthCheck),
     )
     @given(examples)
     def every_example_passes(example: Any) -> None:
@@ -120,8 +119,16 @@ def _try(subject: Subject, examples: st.SearchStrategy[Any], check: Callable[[An
         every_example_passes()
     except Lost as lost:
         raise AssertionError(str(lost)) from None
-    except (FailedHealthCheck, Unsatisfiable):
-        subject.refuse("hypothesis finds hardly any value that pydantic accepts")
+    except Unsatisfiable:
+        subject.refuse(_HARDLY_ANY)
+    # Its own check for this looks at the first few examples, and gives up on types that it could go on with.
+    if subject.refused > _MOST_REFUSED * len(subject.accepted):
+        subject.refuse(_HARDLY_ANY)
+
+
+_HARDLY_ANY = "hypothesis finds hardly any value that pydantic accepts"
+_MOST_REFUSED = 20
+"""Values that pydantic may refuse for each that it accepts."""
 
 
 # Replies

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import typing
 from collections.abc import (
     AsyncGenerator,
@@ -19,15 +18,15 @@ from contextlib import suppress
 from types import FunctionType, MethodType
 from typing import Any, NoReturn
 
-from hypothesis import reject
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument, ResolutionFailed
 from pydantic import TypeAdapter
-from pydantic_core import PydanticSerializationError
 
 from llm_strategy import ReplyError, llm_strategy
 from pytest_llm_strategy.equality import all_parts, same
 from pytest_llm_strategy.type_values import strategy_of
+
+_NONE_SUCH = object()
 
 
 class NoValues(TypeError):
@@ -39,7 +38,10 @@ class Lost(AssertionError):
 
 
 class Subject:
-    """What is tested: `parse` is the library's, `values` and `reply` are their counterparts."""
+    """What is tested: `parse` and `reply` are the library's, `values` makes what they are tested with.
+
+    `accepted` holds, as text, the different values that were made, `refused` counts those that pydantic refused.
+    """
 
     def __init__(self, x: Any) -> None:
         function = function_in(x) or _function_for(x)
@@ -52,10 +54,13 @@ class Subject:
         self.annotation = annotation
         self.name = type_name(annotation)
         self.parse: Callable[[str], Any] = function.parse  # type: ignore[attr-defined]  # decorated functions have it
+        self._reply: Callable[[Any], str] = function.reply  # type: ignore[attr-defined]  # likewise
         with suppress(ReplyError):
             # An impossible type raises PromptError instead, which says why it is one.
             self.parse("")
         self.adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+        self.accepted: set[str] = set()
+        self.refused = 0
 
     def values(self) -> st.SearchStrategy[Any]:
         try:
@@ -63,7 +68,21 @@ class Subject:
             strategy.validate()
         except (InvalidArgument, ResolutionFailed) as error:
             self.refuse(str(error))
-        return _accepted(strategy, self.adapter)
+        return strategy.map(self._validated).filter(lambda value: value is not _NONE_SUCH)
+
+    def _validated(self, made: Any) -> Any:
+        """A value that pydantic allows too, and that JSON can hold: several keys NaN would be one."""
+        try:
+            value = self.adapter.validate_python(made)
+        except (ValueError, ArithmeticError):
+            value = _NONE_SUCH
+        if any(isinstance(part, Mapping) and any(key != key for key in part) for part in all_parts(value)):
+            value = _NONE_SUCH
+        if value is _NONE_SUCH:
+            self.refused += 1
+        else:
+            self.accepted.add(repr(value))
+        return value
 
     def refuse(self, reason: str) -> NoReturn:
         raise NoValues(
@@ -72,16 +91,17 @@ class Subject:
         ) from None
 
     def reply(self, value: Any) -> str:
-        """The text of the reply that carries a value."""
-        try:
-            data = self.adapter.dump_python(value, mode="json", by_alias=True, round_trip=True, warnings="none")
-        except (PydanticSerializationError, ValueError) as error:
-            self.refuse(f"{value!r} cannot be written as JSON, {error}")
-        return json.dumps({"return_value": data}, ensure_ascii=False)
+        """The text of the reply that carries a value; raises ValueError where there is none."""
+        return self._reply(value)
 
     def check(self, value: Any) -> None:
         """Raise Lost for a value that does not come back from its reply."""
-        text = self.reply(value)
+        try:
+            text = self.reply(value)
+        except ValueError as error:
+            raise Lost(
+                f"a value of {self.name} cannot be written as a reply\nvalue:     {_shown(value)}\nreason:    {error}"
+            ) from None
         try:
             back = self.parse(text)
         except Exception as error:  # noqa: BLE001  # whatever it is, the value is lost
@@ -114,18 +134,6 @@ class Subject:
 
 def _shown(value: Any) -> str:
     return f"{value!r} ({type(value).__qualname__})"
-
-
-@st.composite
-def _accepted(draw: st.DrawFn, strategy: st.SearchStrategy[Any], adapter: TypeAdapter[Any]) -> Any:
-    """Values that pydantic allows too, and that JSON can hold: several keys NaN would be one."""
-    try:
-        value = adapter.validate_python(draw(strategy))
-    except (ValueError, ArithmeticError):
-        reject()
-    if any(isinstance(part, Mapping) and any(key != key for key in part) for part in all_parts(value)):
-        reject()
-    return value
 
 
 # Functions and types

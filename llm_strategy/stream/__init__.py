@@ -38,7 +38,7 @@ def open_stream(prompt: Prompt, rendered: Rendered, options: Options) -> Stream[
         __tracebackhide__ = True
         return scope.enter(Ask(request, options.source, site))
 
-    if form.is_text:
+    if prompt.is_text:
         steps = text_steps(enter, rendered.request, signature.name)
     else:
         outputs = Form(prompt.item, prompt.output, options.strict_replies)

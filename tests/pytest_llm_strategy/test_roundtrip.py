@@ -307,7 +307,7 @@ def test_a_registered_strategy_is_used(project: Project) -> None:
         "    st.register_type_strategy(Opaque, st.builds(Opaque, st.none()))\n",
     )
     result = project.pytest("--llm-roundtrip", "-k", "opaque")
-    result.stdout.fnmatch_lines(["a value of Opaque is lost on its way through a reply"])
+    result.stdout.fnmatch_lines(["a value of Opaque cannot be written as a reply"])
 
 
 def test_modules_with_errors(project: Project) -> None:
