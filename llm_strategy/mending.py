@@ -1,6 +1,9 @@
 """JSON in the text of a model: where it stands, what stands around it, and how it is mended where it is broken.
 
-Whatever is mended keeps its words and numbers as they were written; only punctuation is added or taken away.
+Whatever is mended keeps its words and numbers as they were written; only punctuation is added or taken away. The
+library json_repair, which can do much more, reads the text anew: it rounds long numbers, makes a text of NaN, and
+splits the escapes of an emoji. So what is wrong in punctuation only is mended here, token by token, and the library
+is asked where that is not enough; its result is taken if it says the same words.
 """
 
 from __future__ import annotations
