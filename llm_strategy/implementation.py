@@ -80,51 +80,78 @@ class _Prepared:
         return driver(steps, self.options, site)
 
 
-def implement(
-    function: FunctionType,
-    options: Options | None,
-    *,
-    binding: Binding | None = None,
-    prompt: Prompt | None = None,
-    changes: Changes | None = None,
-) -> FunctionType:
-    """The function with a model for a body.
+class _Implementation:
+    """A function, and what it takes to let a model be its body.
 
-    Without `options`, its first parameter takes the model at call time. `changes` are those of `with_options`,
-    whose function shares its `prompt` with the first. Raises PromptError where the function cannot be implemented.
+    Without `options` its first parameter takes the model at call time. `changes` are those of `with_options`, whose
+    function shares its `prompt` with the first.
     """
-    if hasattr(function, "__llm_prompt__"):
-        # Decorated before: the nearest decorator's model implements it.
-        function = cast(FunctionType, inspect.unwrap(function))
-    prompt = prompt or Prompt(Signature(function, binding=binding, hidden=0 if options else 1))
-    if options is not None and changes is not None:
-        options = replace(options, changes=changes)
 
-    def prepare(args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Prepared:
+    def __init__(
+        self,
+        function: FunctionType,
+        options: Options | None,
+        binding: Binding | None,
+        prompt: Prompt,
+        changes: Changes | None = None,
+    ) -> None:
+        self.function = function
+        self.options = options if options is None or changes is None else replace(options, changes=changes)
+        self.binding = binding
+        self.prompt = prompt
+        self.changes = changes
+        strict = options is not None and options.strict_replies
+        self.strict = strict if changes is None or changes.strict_replies is None else changes.strict_replies
+
+    def prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Prepared:
         __tracebackhide__ = True
-        chosen, owner = options, None
-        if binding is not None:
+        options, owner = self.options, None
+        if self.binding is not None:
             refuse_while_writing()
             owner, *rest = args
             args = tuple(rest)
-        elif chosen is None:
-            chosen, args, kwargs = _given(function, changes, args, kwargs)
-        return _Prepared(prompt, cast(Options, chosen), owner, prompt.signature.bind(args, kwargs))
+        elif options is None:
+            options, args, kwargs = _given(self.function, self.changes, args, kwargs)
+        return _Prepared(self.prompt, cast(Options, options), owner, self.prompt.signature.bind(args, kwargs))
 
-    implemented: Any
-    if prompt.signature.asynchronous:
+    def request(self, *args: Any, **kwargs: Any) -> Request:
+        return self.prepare(args, kwargs).rendered.request
 
-        @functools.wraps(function)
-        async def implemented(*args: Any, **kwargs: Any) -> Any:
-            __tracebackhide__ = True
-            try:
-                return (await prepare(args, kwargs).drive(engine.arun)).value
-            except (LLMStrategyError, CassetteMiss, TypeError) as error:
-                _shorten(error)
-                raise
-    else:
+    def parse(self, text: str) -> Any:
+        return parse(Response(text), self.prompt.output, strict=self.strict).value
 
-        @functools.wraps(function)
+    def reply(self, value: Any) -> str:
+        return self.prompt.output.dump(value)
+
+    def with_options(
+        self,
+        *,
+        model: Any = NOT_GIVEN,
+        name: str | None = None,
+        retries: int = NOT_GIVEN,
+        strict_replies: bool = NOT_GIVEN,
+        **settings: JSON,
+    ) -> FunctionType:
+        """The same function with other options; raises TypeError or ValueError for wrong ones."""
+        changes = Changes.of(model, name, retries, strict_replies, settings)
+        changes = changes if self.changes is None else self.changes.followed_by(changes)
+        return _Implementation(self.function, self.options, self.binding, self.prompt, changes).as_function()
+
+    def as_function(self) -> FunctionType:
+        implemented: Any = self._coroutine_function() if self.prompt.signature.asynchronous else self._plain_function()
+        # What was abstract is no longer.
+        implemented.__dict__.pop("__isabstractmethod__", None)
+        implemented.request = self.request
+        implemented.parse = self.parse
+        implemented.reply = self.reply
+        implemented.with_options = self.with_options
+        implemented.__llm_prompt__ = self.prompt
+        return cast(FunctionType, implemented)
+
+    def _plain_function(self) -> Callable[..., Any]:
+        prepare = self.prepare
+
+        @functools.wraps(self.function)
         def implemented(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
             try:
@@ -133,37 +160,34 @@ def implement(
                 _shorten(error)
                 raise
 
-    # What was abstract is no longer.
-    implemented.__dict__.pop("__isabstractmethod__", None)
-    implemented.request = lambda *args, **kwargs: prepare(args, kwargs).rendered.request
-    strict = options is not None and options.strict_replies
-    if changes is not None and changes.strict_replies is not None:
-        strict = changes.strict_replies
-    implemented.parse = lambda text: parse(Response(text), prompt.output, strict=strict).value
-    implemented.reply = lambda value: prompt.output.dump(value)  # noqa: PLW0108  # `output` is made at the first use
-    implemented.with_options = functools.partial(_with_options, function, options, binding, prompt, changes)
-    implemented.__llm_prompt__ = prompt
-    return cast(FunctionType, implemented)
+        return implemented
+
+    def _coroutine_function(self) -> Callable[..., Any]:
+        prepare = self.prepare
+
+        @functools.wraps(self.function)
+        async def implemented(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
+            try:
+                return (await prepare(args, kwargs).drive(engine.arun)).value
+            except (LLMStrategyError, CassetteMiss, TypeError) as error:
+                _shorten(error)
+                raise
+
+        return implemented
 
 
-def _with_options(
-    function: FunctionType,
-    options: Options | None,
-    binding: Binding | None,
-    prompt: Prompt,
-    before: Changes | None,
-    /,
-    *,
-    model: Any = NOT_GIVEN,
-    name: str | None = None,
-    retries: int = NOT_GIVEN,
-    strict_replies: bool = NOT_GIVEN,
-    **settings: JSON,
-) -> FunctionType:
-    """The same function with other options; raises TypeError or ValueError for wrong ones."""
-    changes = Changes.of(model, name, retries, strict_replies, settings)
-    changes = changes if before is None else before.followed_by(changes)
-    return implement(function, options, binding=binding, prompt=prompt, changes=changes)
+def implement(function: FunctionType, options: Options | None, *, binding: Binding | None = None) -> FunctionType:
+    """The function with a model for a body.
+
+    Without `options`, its first parameter takes the model at call time. Raises PromptError where the function
+    cannot be implemented.
+    """
+    if hasattr(function, "__llm_prompt__"):
+        # Decorated before: the nearest decorator's model implements it.
+        function = cast(FunctionType, inspect.unwrap(function))
+    prompt = Prompt(Signature(function, binding=binding, hidden=0 if options else 1))
+    return _Implementation(function, options, binding, prompt).as_function()
 
 
 def _shorten(error: BaseException) -> None:
