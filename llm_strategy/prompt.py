@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-import enum
 import inspect
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
-
 from llm_strategy.canonical import FrozenJSON
-from llm_strategy.docstring import Documented, documented
 from llm_strategy.errors import PromptError
 from llm_strategy.generics import bindings, check_variables, resolved, variables_in
 from llm_strategy.marks import (
@@ -29,9 +24,10 @@ from llm_strategy.marks import (
     walk_of_open,
     walks_of_fields,
 )
-from llm_strategy.rendering import field_names, fields_of, type_text, value_text
+from llm_strategy.prompt_blocks import Block, joined, one_line, paragraph, structured_types, type_blocks
+from llm_strategy.rendering import fields_of, type_text, value_text
 from llm_strategy.schema import Output, argument_check
-from llm_strategy.signature import Parameter, Signature, description_in
+from llm_strategy.signature import Parameter, Signature
 from llm_strategy.streamed import PlainText, Streamed, streamed
 from llm_strategy.values import Message, Request, TextPart
 
@@ -52,14 +48,6 @@ SYSTEM_FOR_TEXT = Message(
 
 _MOST_RESOLVED = 256
 """Prompts of one generic function that are kept; more differ in their types than in anything else."""
-
-
-class Block(NamedTuple):
-    """Lines of a prompt and what they say, in words that an error can use: "the docstring"."""
-
-    subject: str
-    text: str
-    end: str = "\n\n"
 
 
 class Rendered(NamedTuple):
@@ -190,7 +178,7 @@ class Prompt:
         found = Found()
         head, beginning = self._head(owner)
         rest = [*self._arguments(arguments, owner, found), self._foot]
-        text = (beginning + _joined(rest)).rstrip("\n")
+        text = (beginning + joined(rest)).rstrip("\n")
         # A conversation that has its own instructions keeps them.
         system = SYSTEM_FOR_TEXT if self.is_text else SYSTEM
         opening = before if before and before[0].role == "system" else (system, *before)
@@ -204,7 +192,7 @@ class Prompt:
         head = self._heads.get(kind)
         if head is None:
             blocks = list(self._write_head(kind if self.signature.binding == "instance" else None))
-            head = self._heads[kind] = blocks, _joined(blocks)
+            head = self._heads[kind] = blocks, joined(blocks)
         return head
 
     def _write_head(self, owner: type | None) -> Iterator[Block]:
@@ -214,7 +202,7 @@ class Prompt:
         described = [parameter for parameter in self.signature.parameters if parameter.description]
         if described:
             yield Block("the parameters", "Parameters:")
-            yield from _paragraph(
+            yield from paragraph(
                 Block(f"the description of the parameter {parameter.name!r}", _line(parameter))
                 for parameter in described
             )
@@ -223,7 +211,7 @@ class Prompt:
         if kinds:
             yield Block("the types", "Types:")
             for kind in kinds:
-                yield from _paragraph(type_blocks(kind))
+                yield from paragraph(type_blocks(kind))
 
     def _definition(self) -> str:
         signature = self.signature
@@ -261,7 +249,7 @@ class Prompt:
             value = arguments[name]
             text = self._argument(name, value) if walk is None else self._marked(name, value, walk, found)
             texts.append(Block(f"the argument {name!r}", text))
-        yield from _paragraph(texts)
+        yield from paragraph(texts)
 
     @cached_property
     def _walks(self) -> list[tuple[str, Walk | None]]:
@@ -320,99 +308,5 @@ def schema_block(output: Output) -> Block:
     return Block("the schema of the result", f"Reply with a JSON object that fits this JSON schema:\n\n{schema}")
 
 
-def _joined(blocks: Iterable[Block]) -> str:
-    return "".join([block.text + block.end for block in blocks])
-
-
-def _paragraph(blocks: Iterable[Block]) -> Iterator[Block]:
-    """Blocks that stand on adjoining lines."""
-    lines = list(blocks)
-    yield from (Block(block.subject, block.text, "\n") for block in lines[:-1])
-    yield from lines[-1:]
-
-
 def _line(parameter: Parameter) -> str:
-    return f"{parameter.name}: {_one_line(parameter.description or '')}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def structured_types(annotations: Iterable[Any]) -> Iterator[type]:
-    """The classes with fields, and the enumerations, that annotations speak of, each once, outermost first."""
-    seen: set[type] = set()
-    queue = list(annotations)
-    while queue:
-        annotation = queue.pop(0)
-        queue.extend(arg for arg in typing.get_args(annotation) if not isinstance(arg, str | int | bytes | enum.Enum))
-        kind = typing.get_origin(annotation) or annotation
-        if isinstance(kind, type) and kind not in seen and is_structured(kind):
-            seen.add(kind)
-            yield kind
-            queue.extend(hint for _, hint, _ in _fields(kind))
-
-
-def _is_typed_dict(kind: type) -> bool:
-    """Whether the class is a TypedDict; `typing` does not know those of typing_extensions on every Python."""
-    return hasattr(kind, "__total__") and hasattr(kind, "__required_keys__")
-
-
-def is_structured(kind: type) -> bool:
-    """Whether the class declares fields or values in a way of its own, as dataclasses and enumerations do."""
-    if dataclasses.is_dataclass(kind) or issubclass(kind, enum.Enum) or hasattr(kind, "__attrs_attrs__"):
-        return True
-    if issubclass(kind, BaseModel):
-        return kind is not BaseModel
-    return _is_typed_dict(kind) or (issubclass(kind, tuple) and hasattr(kind, "_fields"))
-
-
-def _fields(kind: type) -> Iterator[tuple[str, Any, str | None]]:
-    """Name, annotation and description of each field of a class."""
-    if issubclass(kind, enum.Enum):
-        return
-    told = _told_by_docstrings(kind)
-    if issubclass(kind, BaseModel):
-        for name, info in kind.model_fields.items():
-            yield name, info.annotation, info.description or told.get(name)
-        return
-    try:
-        hints = typing.get_type_hints(kind, include_extras=True)
-    except (NameError, TypeError):
-        # A name that exists only for type checkers, or inside a function: the text says as much as the type.
-        hints = dict(getattr(kind, "__annotations__", {}))
-    fields: Mapping[str, dataclasses.Field[Any]] = getattr(kind, "__dataclass_fields__", {})
-    for name in hints if _is_typed_dict(kind) or issubclass(kind, tuple) else field_names(kind):
-        hint = hints.get(name, Any)
-        field = fields.get(name)
-        description = description_in([*getattr(hint, "__metadata__", ()), getattr(field, "default", None)])
-        yield name, hint, description or (field.metadata.get("description") if field else None) or told.get(name)
-
-
-def _told_by_docstrings(kind: type) -> dict[str, str]:
-    """What the docstrings of a class and its bases say about its fields."""
-    told: dict[str, str] = {}
-    for base in reversed(kind.__mro__[:-1]):
-        told |= _documented_class(base).descriptions
-    return told
-
-
-def _documented_class(kind: type) -> Documented:
-    written = kind.__dict__.get("__doc__")
-    names = {*field_names(kind), *getattr(kind, "__annotations__", ())}
-    return documented(inspect.cleandoc(written), names) if isinstance(written, str) else Documented("", {})
-
-
-def type_blocks(kind: type) -> Iterator[Block]:
-    """A class with fields as a few lines: its name, what it is, each field with its type and description."""
-    name = type_text(kind)
-    documentation = _documented_class(kind).text
-    # dataclasses write a docstring of their own, which is the signature once more.
-    summary = "" if documentation.startswith(f"{kind.__name__}(") else documentation.partition("\n\n")[0]
-    comment = f"  # {_one_line(summary)}" if summary else ""
-    yield Block(f"the type {name}", f"{name}:{comment}")
-    if issubclass(kind, enum.Enum):
-        yield Block(f"the type {name}", f"  one of {', '.join(repr(member.value) for member in kind)}")
-    for field, annotation, description in _fields(kind):
-        comment = f"  # {_one_line(description)}" if description else ""
-        yield Block(f"the field {name}.{field}", f"  {field}: {type_text(annotation)}{comment}")
+    return f"{parameter.name}: {one_line(parameter.description or '')}"

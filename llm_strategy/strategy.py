@@ -18,7 +18,7 @@ from llm_strategy.implementation import StrategyFunction, implement
 from llm_strategy.member import implemented, unimplemented
 from llm_strategy.models import is_model_class, opening, resolve
 from llm_strategy.models.settings import normalized
-from llm_strategy.prompt import is_structured
+from llm_strategy.prompt_blocks import is_structured
 from llm_strategy.reconstruction import Recipe, remember
 from llm_strategy.values import JSON
 
