@@ -149,13 +149,9 @@ def _dict(key: Any, value: Kind) -> Kind:
 
 
 def _union(members: list[Kind]) -> Kind:
-    # The form of a union is that of a member that no other union may have: the one that says most.
     annotation = reduce(or_, [type(None) if member.annotation is None else member.annotation for member in members])
-    form = max((member.form for member in members), key=_FORMS.index)
-    return Kind(annotation, form, all(member.hashable for member in members))
-
-
-_FORMS = ["null", "bool", "number", "string", "array", "object"]
+    # Python makes one union of a union in a union, whose members then might be written alike.
+    return Kind(annotation, members[0].form, all(member.hashable for member in members), alone=True)
 
 
 def _class(make: Any, parts: list[Kind], optional: bool) -> Kind:
