@@ -10,6 +10,7 @@ import dataclasses
 import datetime
 import enum
 import itertools
+import re
 import uuid
 from decimal import Decimal
 from fractions import Fraction
@@ -89,10 +90,12 @@ _TEXTS = [
     Literal["a", "", "{"],
     PurePosixPath,
     HttpUrl,
+    bytes,
+    re.Pattern[str],
     Annotated[str, Field(pattern="^[a-z]{2}[0-9]+$")],
     Annotated[Decimal, Field(max_digits=5, decimal_places=2)],
 ]
-_KEYS = [str, int, datetime.date, uuid.UUID, Color, Decimal, Literal["a", "b"]]
+_KEYS = [str, int, datetime.date, uuid.UUID, Color, Decimal, Literal["a", "b"], tuple[int, str], bytes]
 
 PRIMITIVES = [
     Kind(None, "null"),
