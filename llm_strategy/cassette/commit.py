@@ -19,6 +19,7 @@ def commit(scope: CassetteScope, *, passed: bool) -> None:
         return
     if scope.usage.written:
         scope.file.arrange(scope.usage.ordered())
+        scope.usage.renumber()
     if scope.file.torn:
         scope.account.notes.append(f"{shown(scope.file.path)}: the last document is torn and was passed over")
     new = scope.recording_path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -52,6 +53,7 @@ class Usage:
     """What a scope took from its cassette, by (key, occurrence) in request order.
 
     `recorded` are the recordings that it made, by their own numbers: an answer that comes early is written early.
+    So until they have been put in order, a call that was recorded has the number of its recording.
     """
 
     calls: dict[int, tuple[str, int]] = field(default_factory=dict)
@@ -60,6 +62,22 @@ class Usage:
 
     def ordered(self) -> Sequence[tuple[str, int]]:
         return [call for _, call in sorted(self.calls.items())]
+
+    def recorded_as(self, place: int, entry: Entry) -> None:
+        """Note which recording a call has got."""
+        call = self.calls[place] = (entry.key, entry.occurrence)
+        self.recorded.add(call)
+        self.written += 1
+
+    def renumber(self) -> None:
+        """The recordings stand in request order now, and so do their numbers."""
+        counts: Counter[str] = Counter()
+        numbers: dict[tuple[str, int], int] = {}
+        for place, call in sorted(self.calls.items()):
+            if call not in numbers:
+                counts[call[0]] += 1
+                numbers[call] = counts[call[0]]
+            self.calls[place] = (call[0], numbers[call])
 
 
 class CassetteScope(Scope):
@@ -281,15 +299,14 @@ class CassetteTurn(Turn):
             entry = scope.file.append_copy(copied, scope.recorded_by)
             self.finish(self._made(entry.response, replayed=True))
             scope.account.count(copied=1)
-            scope.usage.written += 1
+            scope.usage.recorded_as(self._logs[0][1], entry)
         return True
 
     def record(self, response: Response) -> Call:
         scope = self._scope
         call = self._made(response)
         entry = scope.file.append(call, scope.recorded_by, scope.project.folder if scope.project else None)
-        scope.usage.recorded.add((entry.key, entry.occurrence))
-        scope.usage.written += 1
+        scope.usage.recorded_as(self._logs[0][1], entry)
         scope.account.asked_for(response)
         if scope.project is not None:
             scope.project.add(call.key, scope.file.path)

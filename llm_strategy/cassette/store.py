@@ -139,18 +139,21 @@ class CassetteFile:
     def arrange(self, wanted: Sequence[tuple[str, int]], *, drop: Callable[[Entry], bool] | None = None) -> int:
         """Put the calls `wanted`, as (key, occurrence), into that order among themselves, and drop others.
 
-        The file is replaced by a finished new one, and only where something changes. Returns the
-        number of recordings dropped.
+        Further recordings of their keys come behind them: before them they would answer in their place. The file is
+        replaced by a finished new one, and only where something changes. Returns the number of recordings dropped.
         """
         with self._lock, self.locked():
             self.refresh()
             first = [self.find(*call) for call in wanted]
-            ordered = list(dict.fromkeys(entry for entry in first if entry is not None))
+            wanted_entries = dict.fromkeys(entry for entry in first if entry is not None)
+            ordered = list(wanted_entries)
+            keys = {entry.key for entry in ordered}
+            ordered += [entry for entry in self.entries if entry.key in keys and entry not in wanted_entries]
             places = sorted(entry.number - 1 for entry in ordered)
             arranged = list(self.entries)
             for place, entry in zip(places, ordered, strict=True):
                 arranged[place] = entry
-            kept = [entry for entry in arranged if drop is None or entry in ordered or not drop(entry)]
+            kept = [entry for entry in arranged if drop is None or entry in wanted_entries or not drop(entry)]
             self._replace(kept)
             return len(arranged) - len(kept)
 

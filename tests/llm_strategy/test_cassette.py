@@ -23,11 +23,13 @@ from llm_strategy import (
     ChatChain,
     ModelError,
     Request,
+    Response,
     ScriptedModel,
     Usage,
     llm_strategy,
     use_cassette,
 )
+from llm_strategy.canonical import FrozenJSON
 from tests.llm_strategy.answers import Slow, counting, echoing, reply
 from tests.llm_strategy.programs import output, plain_environment, run
 
@@ -287,6 +289,54 @@ def test_documents_stand_in_the_order_of_the_requests(tmp_path: Path) -> None:
 
     assert [call.response.content for call in cassette.calls] == [reply(number) for number in numbers]
     assert [call.response.content for call in Cassette(tmp_path / "x.yaml")] == [reply(number) for number in numbers]
+
+
+def test_equal_requests_replay_in_the_order_in_which_they_were_asked(tmp_path: Path) -> None:
+    """Though the answer to the first of them came last: each place of a `gather` replays what it got."""
+    model = counting()
+    delays = {1: 0.2, 2: 0.0, 3: 0.1, 4: 0.0}
+
+    class Late:
+        name, recorded, settings = "test:late", True, FrozenJSON()
+
+        async def agenerate(self, request: Request) -> Response:
+            response = model.generate(request)
+            await asyncio.sleep(delays[len(model.requests)])
+            return response
+
+    @llm_strategy(Late())
+    async def count() -> int:
+        """Count."""
+        raise NotImplementedError
+
+    async def several(number: int) -> list[int]:
+        return await asyncio.gather(*[count() for _ in range(number)])
+
+    path = tmp_path / "x.yaml"
+    with use_cassette(path, "new"):
+        assert asyncio.run(several(3)) == [1, 2, 3]
+    with use_cassette(path, "new"):
+        assert asyncio.run(several(4)) == [1, 2, 3, 4]
+    with use_cassette(path):
+        assert asyncio.run(several(4)) == [1, 2, 3, 4]
+
+
+def test_equal_recordings_keep_their_order_when_calls_change_theirs(tmp_path: Path) -> None:
+    """A new call in front moves a recording back, but not behind one that would then answer in its place."""
+    model = counting()
+
+    @llm_strategy(model)
+    def count(name: str) -> int:
+        """Count."""
+        raise NotImplementedError
+
+    path = tmp_path / "x.yaml"
+    with use_cassette(path, "new"):
+        assert [count("a"), count("a")] == [1, 2]
+    with use_cassette(path, "new"):
+        assert [count("b"), count("a")] == [3, 1]
+    with use_cassette(path):
+        assert [count("b"), count("a"), count("a")] == [3, 1, 2]
 
 
 @pytest.mark.parametrize("equal", [False, True], ids=["different requests", "equal requests"])

@@ -24,6 +24,7 @@ from llm_strategy import (
     Request,
     Response,
     ScriptedModel,
+    Session,
     Usage,
     llm_strategy,
     use_cassette,
@@ -106,6 +107,52 @@ def test_items_replay_at_the_same_pieces(path: Path) -> None:
             read.append(list(stream))
     assert read == [[10, 20, 30]] * 2
     assert responses(path)[0].pieces == tuple(NUMBERS)
+
+
+def test_equal_streams_replay_each_what_it_got(tmp_path: Path) -> None:
+    """Though the one that was opened last was read first; where their recordings are copied, too."""
+    model = recorded(["b1", "b2"], ["a1", "a2"])
+    read: list[list[str]] = []
+    for mode, name in (("new", "test_old"), ("replay", "test_old"), ("new", "test_new"), ("replay", "test_new")):
+        session = Session(tmp_path, mode=mode)
+        opened = session.open(session.test_path(f"test_x.py::{name}"), owner=name)
+        session.enter(opened)
+        tell = by(model, story)
+        first, second = tell("x"), tell("x")
+        read.append([next(second), next(first), *second, *first])
+        session.leave(opened)
+        session.close(opened, passed=True)
+        session.finish()
+        assert (session.account.pruned, session.account.stale) == (0, 0)
+    assert read == [["b1", "a1", "b2", "a2"]] * 4
+
+
+def test_a_stream_that_fails_leaves_the_recording_of_an_equal_one(tmp_path: Path) -> None:
+    """Which was asked after it: nothing that a passed test has got is dropped as stale."""
+
+    def breaking() -> Iterator[str]:
+        yield "a"
+        raise OSError("the line is dead")
+
+    answers: list[Any] = [breaking(), ["b1"], ["c1"]]
+    for mode in ("new", "replay"):
+        session = Session(tmp_path, mode=mode)
+        opened = session.open(session.test_path("test_x.py::test_a"), owner="test_a")
+        session.enter(opened)
+        tell = by(recorded(*answers), story)
+        if mode == "new":
+            broken = tell("x")
+            assert next(broken) == "a"
+            assert list(tell("x")) == ["b1"]
+            with pytest.raises(ModelError, match="the line is dead"):
+                next(broken)
+        else:
+            assert list(tell("x")) == ["b1"]
+        assert list(tell("x")) == ["c1"]
+        session.leave(opened)
+        session.close(opened, passed=True)
+        session.finish()
+        assert (session.account.pruned, session.account.stale) == (0, 0)
 
 
 def test_the_form_in_the_file(path: Path) -> None:
