@@ -31,6 +31,10 @@ class _NotGiven:
     def __repr__(self) -> str:
         return "<not given>"
 
+    def __reduce__(self) -> str:
+        # There is one only, in every process.
+        return "NOT_GIVEN"
+
 
 NOT_GIVEN: Any = _NotGiven()
 

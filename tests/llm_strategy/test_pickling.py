@@ -14,7 +14,7 @@ import cloudpickle
 import pytest
 from pydantic import BaseModel
 
-from llm_strategy import ChatChain, Message, OpenAIModel, ScriptedModel, llm_function, llm_strategy
+from llm_strategy import ChatChain, Message, OpenAIModel, ScriptedModel, llm_function, llm_strategy, override
 from tests.llm_strategy.programs import output, run
 
 
@@ -187,7 +187,7 @@ PROGRAM = '''
 import pickle, sys
 from dataclasses import dataclass
 import cloudpickle
-from llm_strategy import ScriptedModel, llm_function, llm_strategy
+from llm_strategy import ScriptedModel, llm_function, llm_strategy, override
 
 class Interface:
     def __init__(self, x):
@@ -308,6 +308,23 @@ if __name__ == "__main__":
     )
 
     assert by_name.stdout.split() == ["0", "7", "0", "0", "7"], by_name.stderr
+
+
+def test_options_that_are_not_given_stay_so_in_a_pickle() -> None:
+    """A function from `with_options` keeps its decorator's model, and a block the one of each call."""
+
+    @llm_strategy(ScriptedModel(lambda request: '{"return_value": 7}'))
+    def count(text: str) -> int:
+        """Count it."""
+        raise NotImplementedError
+
+    warmer = through(cloudpickle.dumps, count.with_options(temperature=1))
+    block = through(pickle.dumps, override(seed=1))
+    with block:
+        settings = warmer.request("a").settings
+
+    assert warmer("a") == 7
+    assert settings == {"temperature": 1.0, "seed": 1}
 
 
 def test_a_pickle_of_a_local_class_is_refused_by_pickle(tmp_path: Path) -> None:
