@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dis
 import inspect
+import sys
 import textwrap
 from ast import Constant, Expr, parse
 from collections.abc import Iterator
@@ -65,6 +66,9 @@ class _Body(NamedTuple):
         """What the body does, and how wide the source of its end is: `...` is narrower than `pass`."""
         at = self.steps[0].positions
         width = None if at is None or at.col_offset is None else (at.end_col_offset or 0) - at.col_offset
+        if sys.flags.optimize >= 2:
+            # A stripped docstring leaves what `pass` leaves, as wide as the docstring was.
+            width = None
         return tuple((step.opcode, step.argval) for step in self.steps), self.handlers, width
 
 

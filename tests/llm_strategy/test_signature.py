@@ -36,6 +36,7 @@ MISSING = [
     'def f() -> int: """Doc."""; ...',
     'def f() -> int:\n    """Doc."""',
     'def f() -> int: """Doc."""',
+    'def f() -> int:\n    """The number of days between two dates, both of them included."""',
     'def f() -> int:\n    """Doc.\n\n    More.\n    """',
     'async def f() -> int:\n    """Doc."""\n    raise NotImplementedError',
     'async def f() -> int:\n    """Doc."""\n    ...',
