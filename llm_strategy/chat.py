@@ -92,6 +92,10 @@ class ChatChain:
     def _ask(
         self, question: str, settings: Mapping[str, JSON] | None, output: Output | None
     ) -> tuple[Options, Request]:
+        if not isinstance(question, str):
+            raise TypeError(
+                f"a question is a text, not {question!r}: append what else belongs to it before, as a Message of parts"
+            )
         source = None if self.model is None else resolve(self.model)
         options = replace(Options.of(source, settings or {}), before=opening(self.model)).resolved()
         text = question if output is None else f"{question}\n\n{schema_block(output).text}"

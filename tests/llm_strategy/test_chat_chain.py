@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,23 @@ def test_what_is_no_message_is_refused() -> None:
         ChatChain(None, ("Hello",))
     with pytest.raises(TypeError, match="'Hello' is no message"):
         ChatChain(None, "Hello")
+
+
+@pytest.mark.parametrize("question", [5, None, b"How many?", ["How many?"]])
+def test_a_question_that_is_no_text_is_refused_before_it_is_asked(question: Any) -> None:
+    """Whichever way it is asked: an answer that cannot be put behind its question is paid for in vain."""
+    chain = ChatChain(model := ScriptedModel([]))
+    asked: list[Callable[[], Any]] = [
+        lambda: chain.query(question),
+        lambda: chain.structured_query(question, int),
+        lambda: asyncio.run(chain.aquery(question)),
+        lambda: asyncio.run(chain.astructured_query(question, int)),
+    ]
+
+    for ask in asked:
+        with pytest.raises(TypeError, match="a question is a text, not "):
+            ask()
+    assert model.requests == []
 
 
 def test_a_chain_takes_its_model_in_any_form(monkeypatch: pytest.MonkeyPatch) -> None:
