@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from llm_strategy import engine
 from llm_strategy.context import CallSite
@@ -29,10 +29,11 @@ class ChatChain:
     """
 
     model: Any
-    messages: tuple[Message, ...] = ()
+    messages: tuple[Message, ...]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "messages", tuple(_messages(self.messages)))
+    def __init__(self, model: Any, messages: Any = ()) -> None:
+        object.__setattr__(self, "model", model)
+        object.__setattr__(self, "messages", tuple(_messages(messages)))
 
     def __repr__(self) -> str:
         return f"<ChatChain of {_model_name(self.model)} with {len(self.messages)} messages>"
@@ -71,18 +72,34 @@ class ChatChain:
         text: str = await engine.arun(engine.text_steps(request), options, _QUERY)
         return text, self._longer(question, text)
 
+    @overload
     def structured_query(
         self, question: str, return_type: type[T], model_args: Mapping[str, JSON] | None = None
-    ) -> tuple[T, ChatChain]:
+    ) -> tuple[T, ChatChain]: ...
+    @overload
+    def structured_query(
+        self, question: str, return_type: Any, model_args: Mapping[str, JSON] | None = None
+    ) -> tuple[Any, ChatChain]: ...
+    def structured_query(
+        self, question: str, return_type: Any, model_args: Mapping[str, JSON] | None = None
+    ) -> tuple[Any, ChatChain]:
         """Ask for a value of a type, and get it and the longer chain. Raises ReplyError too."""
         output = Output(return_type, "ChatChain.structured_query")
         options, request = self._ask(question, model_args, output)
         answer = engine.run(engine.value_steps(request, output, options), options, _STRUCTURED)
         return answer.value, self._longer(question, answer.reply)
 
+    @overload
     async def astructured_query(
         self, question: str, return_type: type[T], model_args: Mapping[str, JSON] | None = None
-    ) -> tuple[T, ChatChain]:
+    ) -> tuple[T, ChatChain]: ...
+    @overload
+    async def astructured_query(
+        self, question: str, return_type: Any, model_args: Mapping[str, JSON] | None = None
+    ) -> tuple[Any, ChatChain]: ...
+    async def astructured_query(
+        self, question: str, return_type: Any, model_args: Mapping[str, JSON] | None = None
+    ) -> tuple[Any, ChatChain]:
         """As `structured_query`, in an event loop."""
         output = Output(return_type, "ChatChain.structured_query")
         options, request = self._ask(question, model_args, output)

@@ -28,7 +28,7 @@ C = TypeVar("C")
 
 
 class Strategy(Protocol):
-    """What `llm_strategy(model)` gives: a decorator for classes and functions that keeps their types."""
+    """What `llm_strategy(model)` gives: a decorator for classes, functions and objects that keeps their types."""
 
     @overload
     def __call__(self, target: type[C], /) -> type[C]: ...  # type: ignore[overload-overlap]  # a class is called, too
@@ -36,6 +36,8 @@ class Strategy(Protocol):
     def __call__(self, target: staticmethod[P, R], /) -> staticmethod[P, R]: ...  # type: ignore[overload-overlap]  # so is this
     @overload
     def __call__(self, target: Callable[P, R], /) -> StrategyFunction[P, R]: ...
+    @overload
+    def __call__(self, target: C, /) -> C: ...
 
 
 @overload

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, assert_type
+from typing import Annotated, Any, Literal, assert_type
 
 from pydantic import BaseModel
 
@@ -395,11 +395,21 @@ def models(client: object) -> None:
     use(wrong)
 
 
+# An object keeps its type
+
+
+def objects() -> None:
+    assert_type(llm_strategy(MODEL)(Customer("a", "b")), Customer)
+    assert_type(llm_strategy(MODEL, retries=0)(Shop("a")).slogan(3), str)
+
+
 # Conversations
 
 
 async def conversations() -> None:
     chain = ChatChain(MODEL, (Message("system", "Be brief."),))
+    assert_type(chain.messages, tuple[Message, ...])
+    use(ChatChain(MODEL, [Message("system", "Be brief.")]), ChatChain(MODEL, [{"role": "user", "content": "Hello"}]))
     text, longer = chain.query("Hello?")
     assert_type(text, str)
     assert_type(longer, ChatChain)
@@ -409,6 +419,9 @@ async def conversations() -> None:
     assert_type(numbers, list[int])
     customer, _ = longer.structured_query("Who?", Customer)
     assert_type(customer, Customer)
+    mood, longer = longer.structured_query("How?", Literal["good", "bad"])
+    maybe, longer = await longer.astructured_query("When?", datetime | None)
+    use(mood, maybe)
     text, _ = await longer.aquery("Sure?", {"temperature": 0.0})
     assert_type(longer.response, str)
     assert_type(longer.append([{"role": "user", "content": "Thanks."}]), ChatChain)
