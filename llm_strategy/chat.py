@@ -12,6 +12,7 @@ from llm_strategy.engine import Options
 from llm_strategy.models import opening, resolve
 from llm_strategy.prompt import schema_block
 from llm_strategy.schema import Output
+from llm_strategy.tracebacks import short_traceback
 from llm_strategy.values import JSON, Message, Request
 from llm_strategy.wire.chat_completions import decode_message
 
@@ -62,14 +63,18 @@ class ChatChain:
 
     def query(self, question: str, model_args: Mapping[str, JSON] | None = None) -> tuple[str, ChatChain]:
         """Ask, and get the text of the answer and the longer chain. Raises ModelError, CassetteMiss."""
-        options, request = self._ask(question, model_args, None)
-        text: str = engine.run(engine.text_steps(request), options, _QUERY)
+        __tracebackhide__ = True
+        with short_traceback:
+            options, request = self._ask(question, model_args, None)
+            text: str = engine.run(engine.text_steps(request), options, _QUERY)
         return text, self._longer(question, text)
 
     async def aquery(self, question: str, model_args: Mapping[str, JSON] | None = None) -> tuple[str, ChatChain]:
         """As `query`, in an event loop."""
-        options, request = self._ask(question, model_args, None)
-        text: str = await engine.arun(engine.text_steps(request), options, _QUERY)
+        __tracebackhide__ = True
+        with short_traceback:
+            options, request = self._ask(question, model_args, None)
+            text: str = await engine.arun(engine.text_steps(request), options, _QUERY)
         return text, self._longer(question, text)
 
     @overload
@@ -84,9 +89,11 @@ class ChatChain:
         self, question: str, return_type: Any, model_args: Mapping[str, JSON] | None = None
     ) -> tuple[Any, ChatChain]:
         """Ask for a value of a type, and get it and the longer chain. Raises ReplyError too."""
-        output = Output(return_type, "ChatChain.structured_query")
-        options, request = self._ask(question, model_args, output)
-        answer = engine.run(engine.value_steps(request, output, options), options, _STRUCTURED)
+        __tracebackhide__ = True
+        with short_traceback:
+            output = Output(return_type, "ChatChain.structured_query")
+            options, request = self._ask(question, model_args, output)
+            answer = engine.run(engine.value_steps(request, output, options), options, _STRUCTURED)
         return answer.value, self._longer(question, answer.reply)
 
     @overload
@@ -101,14 +108,17 @@ class ChatChain:
         self, question: str, return_type: Any, model_args: Mapping[str, JSON] | None = None
     ) -> tuple[Any, ChatChain]:
         """As `structured_query`, in an event loop."""
-        output = Output(return_type, "ChatChain.structured_query")
-        options, request = self._ask(question, model_args, output)
-        answer = await engine.arun(engine.value_steps(request, output, options), options, _STRUCTURED)
+        __tracebackhide__ = True
+        with short_traceback:
+            output = Output(return_type, "ChatChain.structured_query")
+            options, request = self._ask(question, model_args, output)
+            answer = await engine.arun(engine.value_steps(request, output, options), options, _STRUCTURED)
         return answer.value, self._longer(question, answer.reply)
 
     def _ask(
         self, question: str, settings: Mapping[str, JSON] | None, output: Output | None
     ) -> tuple[Options, Request]:
+        __tracebackhide__ = True
         if not isinstance(question, str):
             raise TypeError(
                 f"a question is a text, not {question!r}: append what else belongs to it before, as a Message of parts"

@@ -82,6 +82,7 @@ def bindings(signature: Signature, arguments: Mapping[str, Any], owner: Any) -> 
     Raises TypeError where two arguments disagree, or a bound is not kept, and PromptError where
     nothing says what a variable in the result stands for.
     """
+    __tracebackhide__ = True
     bound: dict[Any, Any] = {}
     places: dict[Any, str] = {}
     for found in _found(signature, arguments, owner):
@@ -254,6 +255,7 @@ def conforms(kind: Any, wide: Any) -> bool:
 
 def _allowed(found: Found, signature: Signature) -> Any:
     """The type, or the constraint that it falls under. Raises TypeError where the variable does not allow it."""
+    __tracebackhide__ = True
     variable, kind, place = found
     constraints = getattr(variable, "__constraints__", ())
     if constraints:

@@ -12,13 +12,13 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast
 from llm_strategy import engine
 from llm_strategy.context import CallSite
 from llm_strategy.engine import Options
-from llm_strategy.errors import CassetteMiss, LLMStrategyError
 from llm_strategy.models import opening, resolve
 from llm_strategy.overrides import NOT_GIVEN, Changes
 from llm_strategy.prompt import Prompt, Rendered
 from llm_strategy.rendering import refuse_while_writing
 from llm_strategy.reply import parse
 from llm_strategy.signature import Binding, Signature
+from llm_strategy.tracebacks import short_traceback
 from llm_strategy.values import JSON, Request, Response
 
 P = ParamSpec("P")
@@ -108,14 +108,18 @@ class _Implementation:
         options, owner = self.options, None
         if self.binding is not None:
             refuse_while_writing()
-            owner, *rest = args
-            args = tuple(rest)
+            if not args:
+                signature = self.prompt.signature
+                raise TypeError(f"{signature.name}() missing a required argument: {signature.bound_name!r}")
+            owner, args = args[0], args[1:]
         elif options is None:
             options, args, kwargs = _given(self.function, self.changes, args, kwargs)
         return _Prepared(self.prompt, cast(Options, options), owner, self.prompt.signature.bind(args, kwargs))
 
     def request(self, *args: Any, **kwargs: Any) -> Request:
-        return self.prepare(args, kwargs).rendered.request
+        __tracebackhide__ = True
+        with short_traceback:
+            return self.prepare(args, kwargs).rendered.request
 
     def parse(self, text: str) -> Any:
         return parse(Response(text), self.prompt.output, strict=self.strict).value
@@ -154,11 +158,8 @@ class _Implementation:
         @functools.wraps(self.function)
         def implemented(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
-            try:
+            with short_traceback:
                 return prepare(args, kwargs).drive(engine.run).value
-            except (LLMStrategyError, CassetteMiss, TypeError) as error:
-                _shorten(error)
-                raise
 
         return implemented
 
@@ -168,11 +169,8 @@ class _Implementation:
         @functools.wraps(self.function)
         async def implemented(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
-            try:
+            with short_traceback:
                 return (await prepare(args, kwargs).drive(engine.arun)).value
-            except (LLMStrategyError, CassetteMiss, TypeError) as error:
-                _shorten(error)
-                raise
 
         return implemented
 
@@ -190,22 +188,11 @@ def implement(function: FunctionType, options: Options | None, *, binding: Bindi
     return _Implementation(function, options, binding, prompt).as_function()
 
 
-def _shorten(error: BaseException) -> None:
-    """Where this library raised an error, let its traceback end at the call, which is what the reader can change."""
-    innermost = error.__traceback__
-    while innermost is not None and innermost.tb_next is not None:
-        innermost = innermost.tb_next
-    if innermost is None or not innermost.tb_frame.f_globals.get("__name__", "").startswith("llm_strategy."):
-        return
-    # A TypeError that was not meant for the reader is a fault of ours, which has to be found.
-    if not isinstance(error, TypeError) or "__tracebackhide__" in innermost.tb_frame.f_locals:
-        error.__traceback__ = None
-
-
 def _given(
     function: FunctionType, changes: Changes | None, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Options, tuple[Any, ...], dict[str, Any]]:
     """The model, or conversation, that a call brings along, and the rest of its arguments."""
+    __tracebackhide__ = True
     first = next(iter(inspect.signature(function).parameters))
     if args:
         model, *rest = args

@@ -76,6 +76,7 @@ def _refusing(function: FunctionType, message: str) -> FunctionType:
 
     @functools.wraps(function)
     def refuse(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
         raise PromptError(message)
 
     refuse.__dict__.pop("__isabstractmethod__", None)

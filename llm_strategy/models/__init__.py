@@ -216,6 +216,7 @@ def resolve(model: Any, name: str | None = None) -> ModelSource:
 
 
 def _source(model: Any, name: str | None) -> ModelSource:
+    __tracebackhide__ = True
     if isinstance(model, str):
         return _from_string(model)
     if _is_conversation(model):

@@ -26,11 +26,23 @@ import pydantic
 import pytest
 from pydantic import BaseModel, ConfigDict, PrivateAttr, computed_field
 
-from llm_strategy import LangChainModel, OpenAIModel, PromptError, Request, ScriptedModel, StubModel, llm_strategy
+from llm_strategy import (
+    ChatChain,
+    LangChainModel,
+    ModelError,
+    OpenAIModel,
+    PromptError,
+    Request,
+    ScriptedModel,
+    StubModel,
+    llm_function,
+    llm_strategy,
+)
 from tests.llm_strategy.answers import scripted
 from tests.llm_strategy.programs import interpreters, output
 
 T = TypeVar("T")
+Text = TypeVar("Text", str, bytes)
 
 
 def self_of(owner: Any) -> Any:
@@ -828,11 +840,30 @@ def test_a_bound_method_is_shown_as_one() -> None:
     assert repr(llm_strategy(scripted())(Plain)(1).say) == "<bound method Plain.say of Plain(x=1)>"
 
 
+@llm_function
+def given(model: Any) -> int:
+    """Say it."""
+    raise NotImplementedError
+
+
+CHAIN = ChatChain(ScriptedModel(lambda request: "nonsense"))
 OURS = Path(inspect.getfile(llm_strategy)).parent
 ERRORS: dict[str, Callable[[Any], Any]] = {
     "bad reply": lambda owner: owner.add(1),
     "wrong type": lambda owner: owner.add("1"),
     "missing argument": lambda owner: owner.add(),
+    "missing object": lambda owner: type(owner).add(),
+    "missing argument of a prompt": lambda owner: owner.add.request(),
+    "wrong type in a prompt": lambda owner: owner.add.request("1"),
+    "arguments that disagree": lambda owner: owner.choose(1, "a"),
+    "type variable that does not allow it": lambda owner: owner.short(3, 3),
+    "no model": lambda owner: given(),  # type: ignore[call-arg]  # that is what is wrong
+    "what is no model": lambda owner: given(5),
+    "question": lambda owner: CHAIN.query(5),  # type: ignore[arg-type]  # that is what is wrong
+    "bad reply in a conversation": lambda owner: CHAIN.structured_query("How many?", int),
+    "bad reply in an asynchronous one": lambda owner: asyncio.run(CHAIN.astructured_query("How many?", int)),
+    "no reply": lambda owner: ChatChain(ScriptedModel([])).query("Hello?"),
+    "no reply in an asynchronous one": lambda owner: asyncio.run(ChatChain(ScriptedModel([])).aquery("Hello?")),
     "asynchronous": lambda owner: asyncio.run(owner.add_later(1)),
     "property": lambda owner: owner.prop,
 }
@@ -855,16 +886,24 @@ def test_a_traceback_ends_at_the_line_that_called(call: Callable[[Any], Any]) ->
             """Add."""
             raise NotImplementedError
 
+        def choose(self, x: T, y: T) -> T:
+            """Choose."""
+            raise NotImplementedError
+
+        def short(self, x: Text, y: int) -> Text:
+            """Shorten."""
+            raise NotImplementedError
+
         @property
         def prop(self) -> int:
             """Say it."""
             raise NotImplementedError
 
-    with pytest.raises((ValueError, TypeError)) as raised:
+    with pytest.raises((ValueError, TypeError, ModelError)) as raised:
         call(Adder(1))
     files = [frame.filename for frame in traceback.extract_tb(raised.value.__traceback__)]
 
-    assert [name for name in files if Path(name).parent == OURS] == []
+    assert [name for name in files if Path(name).is_relative_to(OURS)] == []
     assert __file__ in files
 
 
