@@ -56,16 +56,15 @@ class Changes:
     @classmethod
     def of(cls, model: Any, name: str | None, retries: int, strict_replies: bool, settings: dict[str, JSON]) -> Changes:
         """The options as a user gives them. Raises TypeError or ValueError for wrong ones."""
-        if name is not None and (model is NOT_GIVEN or model is None):
-            raise TypeError(f"name={name!r} belongs to a model: give both, as in model=client, name='gpt-5-mini'")
         given = model is not NOT_GIVEN and model is not None
+        check_name(name, given=given)
         return cls(
             resolve(model, name) if given else model,
             opening(model) if given else (),
             normalized(settings),
             without_value(settings),
-            None if retries is NOT_GIVEN else _checked_retries(retries),
-            None if strict_replies is NOT_GIVEN else _checked_flag(strict_replies),
+            None if retries is NOT_GIVEN else checked_retries(retries),
+            None if strict_replies is NOT_GIVEN else checked_flag(strict_replies),
         )
 
     def followed_by(self, later: Changes) -> Changes:
@@ -85,7 +84,14 @@ class Changes:
         return FrozenJSON({**changed, **self.settings})
 
 
-def _checked_retries(retries: Any) -> int:
+def check_name(name: str | None, *, given: bool) -> None:
+    """Refuse the name of a model without a model, which would be the name of nothing."""
+    if name is not None and not given:
+        raise TypeError(f"name={name!r} belongs to a model: give both, as in model=client, name='gpt-5-mini'")
+
+
+def checked_retries(retries: Any) -> int:
+    """The number of retries; raises TypeError or ValueError for what is none."""
     if not isinstance(retries, int) or isinstance(retries, bool):
         raise TypeError(f"retries is a whole number, not {retries!r}")
     if retries < 0:
@@ -93,7 +99,8 @@ def _checked_retries(retries: Any) -> int:
     return retries
 
 
-def _checked_flag(flag: Any) -> bool:
+def checked_flag(flag: Any) -> bool:
+    """The flag; raises TypeError for what is none."""
     if not isinstance(flag, bool):
         raise TypeError(f"strict_replies is True or False, not {flag!r}")
     return flag

@@ -18,6 +18,7 @@ from llm_strategy.implementation import StrategyFunction, implement
 from llm_strategy.member import implemented, unimplemented
 from llm_strategy.models import is_model_class, opening, resolve
 from llm_strategy.models.settings import normalized
+from llm_strategy.overrides import check_name, checked_flag, checked_retries
 from llm_strategy.prompt_blocks import is_structured
 from llm_strategy.reconstruction import Recipe, remember
 from llm_strategy.values import JSON
@@ -81,8 +82,9 @@ def llm_strategy(
     class such a member raises it when called. Calling raises TypeError for arguments of wrong types,
     ReplyError, ModelError, and CassetteMiss in replay.
     """
-    if retries < 0:
-        raise ValueError(f"retries must be 0 or more, not {retries}")
+    checked_retries(retries)
+    checked_flag(strict_replies)
+    check_name(name, given=model is not None)
     if name is None and _is_written_bare(model):
         return _decorate(model, Options.of(None, settings))  # written as @llm_strategy, without a call
     source = None if model is None else resolve(model, name)

@@ -9,7 +9,7 @@ _TOLD = (LLMStrategyError, CassetteMiss, TypeError)
 
 
 class _ShortTraceback:
-    """A block: where this library raises an error in it, no frames below are shown: nothing there concerns the reader."""
+    """A block: of an error that this library raises in it, no frames below are shown, which concern nobody else."""
 
     def __enter__(self) -> None:
         pass

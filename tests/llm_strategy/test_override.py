@@ -188,7 +188,9 @@ def test_retries_and_strict_replies_are_replaced() -> None:
 def test_wrong_options_are_refused_where_they_are_written(
     options: dict[str, Any], kind: type[Exception], problem: str
 ) -> None:
-    """Neither a block nor a call is needed to learn of a wrong option."""
+    """Neither a block nor a call is needed to learn of a wrong option; a decorator takes the same ones."""
+    with pytest.raises(kind, match=problem):
+        llm_strategy(**options)
     with pytest.raises(kind, match=problem):
         override(**options)
     with pytest.raises(kind, match=problem):
