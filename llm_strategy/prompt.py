@@ -156,10 +156,10 @@ class Prompt:
             for item in values:
                 problem = problem_with(item)
                 if problem is not None:
-                    raise TypeError(
-                        f"{self.signature.name}() argument {parameter.name!r} must be "
-                        f"{type_text(parameter.annotation)}, not {type_text(type(item))}: {problem}"
-                    )
+                    wanted, given = type_text(parameter.annotation), type_text(type(item))
+                    # A bound is no part of a type's name.
+                    fault = f"does not fit {wanted}" if given == wanted else f"must be {wanted}, not {given}"
+                    raise TypeError(f"{self.signature.name}() argument {parameter.name!r} {fault}: {problem}")
 
     def render(
         self,

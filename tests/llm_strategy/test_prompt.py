@@ -381,7 +381,7 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
     "other literal": (Literal["a"], "b", "must be Literal['a'], not str"),
     "value of an enumeration": (Color, "red", "must be Color, not str"),
     "other class": (type[Customer], int, "must be type[Customer], not type"),
-    "bound": (Annotated[int, Field(ge=3)], 1, "greater than or equal to 3"),
+    "bound": (Annotated[int, Field(ge=3)], 1, "does not fit int: Input should be greater than or equal to 3"),
     "missing key": (Options, {}, "limit: Field required"),
     "element of a sequence": (Sequence[int], ["a"], "must be Sequence[int], not list"),
     "text for an iterable of numbers": (Mapping[str, int], [("a", 1)], "must be Mapping[str, int], not list"),
