@@ -115,6 +115,10 @@ class Signature:
                 f"{self.place}: its annotations use the name {error.name!r}, which is not defined in its module: "
                 "import it there, or define the type at the top of a module"
             ) from error
+        except Exception as error:  # an annotation that is a string can hold any expression
+            raise PromptError(
+                f"{self.place}: its annotations cannot be evaluated, because of {type(error).__name__}: {error}"
+            ) from error
 
     @cached_property
     def _documented(self) -> Documented:

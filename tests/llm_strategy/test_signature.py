@@ -361,6 +361,21 @@ def test_a_type_that_exists_only_for_type_checkers_is_named(tmp_path: Path) -> N
         price("a")
 
 
+@pytest.mark.parametrize(
+    ("annotation", "cause"), [("list[int", "SyntaxError"), ("re.Nothing", "AttributeError"), ("Any[int]", "TypeError")]
+)
+def test_annotations_that_cannot_be_evaluated_say_whose_they_are(annotation: str, cause: str) -> None:
+    """As a string they are read at the first call only, far from where they stand."""
+
+    def best(query: str) -> str:
+        """Find the best."""
+        raise NotImplementedError
+
+    best.__annotations__["query"] = annotation
+    with pytest.raises(PromptError, match=rf"best \(.*its annotations cannot be evaluated, because of {cause}: "):
+        llm_strategy(scripted())(best)("a")
+
+
 def test_a_return_type_that_no_json_can_become_is_refused_before_the_model_is_asked() -> None:
     """Money is not spent on an answer that cannot be read."""
     model = scripted(1)
