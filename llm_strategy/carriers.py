@@ -125,7 +125,7 @@ _TEXT = frozenset(
     "function-plain is-instance is-subclass callable json custom-error".split()
 )
 _MORE_THAN_TEXT = frozenset(
-    "none tuple list set frozenset dict model dataclass typed-dict call generator tagged-union".split()
+    "none tuple list set frozenset dict model dataclass typed-dict call named-tuple generator tagged-union".split()
 )
 
 

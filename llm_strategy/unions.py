@@ -22,6 +22,8 @@ Naming = Literal["always", "sometimes", "never"]
 _NARROW = frozenset("date time datetime timedelta uuid url multi-host-url decimal".split())
 _PLAIN = {"text": {"str", "path", "bytes"}, "number": {"int", "float", "decimal"}}
 _WIDE = frozenset(["str", "path", "pattern", "bytes"])
+_ANY_TEXT = frozenset(["str", "path"])
+_URLS = frozenset(["url", "multi-host-url"])
 _ARRAYS = frozenset("list tuple set frozenset".split())
 _BYTES = {"val_json_bytes": "base64"}
 
@@ -112,6 +114,9 @@ def _naming(member: _Member, before: list[_Member], alike: list[str], names: set
     if member.enumeration and not _PLAIN[member.form].isdisjoint(names):
         # pydantic prefers the plain type, wherever it stands.
         return "always"
+    if member.name in _URLS and not _ANY_TEXT.isdisjoint(alike):
+        # pydantic takes the text for one that is no URL, wherever it stands.
+        return "always"
     if any(other.form == "array" or other.name in _WIDE for other in before):
         return "always"
     return "sometimes" if before and member.form == "text" else "never"
@@ -124,8 +129,12 @@ def _literals(schema: Node) -> Iterator[str]:
 
 
 def _beats_all(choice: _Choice) -> bool:
-    """Whether pydantic prefers this member for any text or array, wherever it stands."""
-    return choice.member is not None and choice.member.name in ("pattern", "list")
+    """Whether pydantic prefers this member for a text or array that another one takes, wherever it stands."""
+    if choice.member is None:
+        return False
+    if choice.member.name == "uuid":
+        return any(member and member.name in _ANY_TEXT for member in map(_member, choice.before))
+    return choice.member.name in ("pattern", "list")
 
 
 def _is_greedy(choice: _Choice) -> bool:
@@ -155,6 +164,8 @@ def _member(schema: Node) -> _Member | None:
     kind = schema["type"]
     if kind == "call" and isinstance(schema["function"], type):
         return _Member("array", schema["function"].__name__, schema["function"])
+    if kind == "named-tuple":
+        return _Member("array", schema["cls"].__name__, schema["cls"])
     if kind in _NARROW or kind in ("str", "bytes"):
         return _Member("text", kind, _CLASSES.get(kind) or kind)
     if kind in _ARRAYS:

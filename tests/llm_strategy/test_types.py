@@ -22,7 +22,15 @@ import pytest
 import typing_extensions
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    PlainSerializer,
+    field_validator,
+)
 
 from llm_strategy import PromptError, ReplyError, Response, ScriptedModel, call_log, llm_strategy
 from llm_strategy.reply import parse
@@ -98,6 +106,11 @@ class OldOptions(typing.TypedDict, total=False):  # the class of `typing` is the
     inner: list[OldOptions]
 
 
+class Step(NamedTuple):
+    x: int
+    y: int
+
+
 class Everything(BaseModel):
     model_config = ConfigDict(frozen=True)
     keys: dict[tuple[int, bytes], Decimal]
@@ -134,6 +147,9 @@ VALUES: dict[str, tuple[Any, list[Any]]] = {
     "bytes | str": (bytes | str, [b"\xff", "YQ==", "a b"]),
     "float | int | bool": (float | int | bool, [1, 1.0, True]),
     "Path | UUID | str": (Path | UUID | str, [Path("a"), UUID(int=1), "a"]),
+    "str | UUID": (str | UUID, ["00000000-0000-0000-0000-000000000001", UUID(int=1)]),
+    "HttpUrl | str": (HttpUrl | str, [HttpUrl("http://localhost/"), "http://localhost/", "x"]),
+    "list | NamedTuple": (list[int] | Step, [[1, 2], Step(1, 2)]),
     "Color | str": (Color | str, [Color.RED, "red"]),
     "list | set | tuple": (
         list[int] | set[int] | tuple[int, ...] | Point,
@@ -163,6 +179,7 @@ VALUES: dict[str, tuple[Any, list[Any]]] = {
     "tuple keys": (dict[tuple[int, str], int], [{(1, "a"): 2, (1, '"]'): 3}]),
     "bytes keys": (dict[bytes, int], [{b"\xff": 1}]),
     "keys of a class": (dict[Place, int], [{Place(1): 2}]),
+    "keys of a NamedTuple": (dict[Point, int], [{Point(1, b"\xff"): 2}]),
     "keys of a union": (dict[int | str | None, int], [{1: 1, "1": 2, None: 3, "a b": 4, '"': 5}]),
     "literal keys": (dict[Literal[1, "1"], int], [{1: 1, "1": 2}]),
     "sets as keys": (dict[frozenset[int], int], [{frozenset({1, 2}): 1}]),
