@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import SchemaSerializer, SchemaValidator
 
 from llm_strategy import unions
@@ -62,6 +62,40 @@ def all_types(schema: Any) -> Iterator[Node]:
             if typed:
                 yield item
             pending += [part for name, part in item.items() if name in _INSIDE or not typed]
+
+
+def resolved(core: Any) -> Any:
+    """A core schema in which keys, and members of unions that may need names, are no references.
+
+    pydantic refers to a class that stands in a type twice, and what is decided here depends on what it is.
+    """
+    definitions = {node["ref"]: node for node in all_types(core) if "ref" in node}
+
+    def meant(schema: Any) -> Any:
+        if isinstance(schema, tuple):
+            return (meant(schema[0]), *schema[1:])
+        while schema["type"] == "definition-ref" and "serialization" not in schema:
+            schema = {name: part for name, part in definitions[schema["schema_ref"]].items() if name != "ref"}
+        return schema
+
+    def meant_key(schema: Any) -> Any:
+        schema = meant(schema)
+        key = schema[0] if isinstance(schema, tuple) else schema
+        if key["type"] == "nullable":
+            return {**key, "schema": meant_key(key["schema"])}
+        if key["type"] == "union":
+            key = {**key, "choices": list(map(meant_key, key["choices"]))}
+        return (key, *schema[1:]) if isinstance(schema, tuple) else key
+
+    def change(node: Node) -> Node:
+        if "keys_schema" in node:
+            node["keys_schema"] = meant_key(node["keys_schema"])
+        if node["type"] == "union":
+            found = [(choice, meant(choice)) for choice in node["choices"]]
+            node["choices"] = [real if unions.is_member(real) else choice for choice, real in found]
+        return node
+
+    return core if core["type"] != "definitions" else rewritten(core, lambda node, original: change(node))
 
 
 def needs_carrying(node: Node) -> bool:
@@ -155,6 +189,9 @@ def _kind(choice: Any) -> str:
 
 class JSONSchema(GenerateJsonSchema):
     """pydantic's JSON schema, which also says how bytes and keys travel."""
+
+    def generate(self, schema: Any, mode: JsonSchemaMode = "validation") -> JsonSchemaValue:
+        return super().generate(resolved(schema), mode)
 
     def bytes_schema(self, schema: Any) -> JsonSchemaValue:
         described = super().bytes_schema(schema)

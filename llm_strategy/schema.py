@@ -14,7 +14,16 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnno
 from pydantic_core import SchemaError, SchemaSerializer, SchemaValidator
 
 from llm_strategy.canonical import FrozenJSON
-from llm_strategy.carriers import JSONSchema, all_types, build, for_reading, for_writing, needs_carrying, rewritten
+from llm_strategy.carriers import (
+    JSONSchema,
+    all_types,
+    build,
+    for_reading,
+    for_writing,
+    needs_carrying,
+    resolved,
+    rewritten,
+)
 from llm_strategy.errors import PromptError
 from llm_strategy.exact import Exact, is_utf8
 from llm_strategy.typed_dicts import accepted
@@ -42,7 +51,7 @@ class Output:
 
     @cached_property
     def _core(self) -> Any:
-        return self.model.__pydantic_core_schema__
+        return resolved(self.model.__pydantic_core_schema__)
 
     @cached_property
     def _carrying(self) -> bool:

@@ -63,6 +63,11 @@ def needs_names(node: Node) -> bool:
     return any(choice.named != "never" or _is_greedy(choice) for choice in _choices(node, node))
 
 
+def is_member(choice: Any) -> bool:
+    """Whether a member of a union is of a kind that may need a name."""
+    return _member(_schema(choice)) is not None
+
+
 def for_reading(node: Node, original: Node) -> Node:
     """The union, which also takes the objects that name a member."""
     choices = list(_choices(node, original))

@@ -111,6 +111,12 @@ class Step(NamedTuple):
     y: int
 
 
+class Seats(BaseModel):
+    taken: dict[Place, str]
+    free: dict[Place | int, str]
+    last: Place
+
+
 class Everything(BaseModel):
     model_config = ConfigDict(frozen=True)
     keys: dict[tuple[int, bytes], Decimal]
@@ -150,6 +156,10 @@ VALUES: dict[str, tuple[Any, list[Any]]] = {
     "str | UUID": (str | UUID, ["00000000-0000-0000-0000-000000000001", UUID(int=1)]),
     "HttpUrl | str": (HttpUrl | str, [HttpUrl("http://localhost/"), "http://localhost/", "x"]),
     "list | NamedTuple": (list[int] | Step, [[1, 2], Step(1, 2)]),
+    "list | NamedTuple that stands there twice": (
+        tuple[list[int] | Step, Step],
+        [([1, 2], Step(1, 2)), (Step(1, 2), Step(1, 2))],
+    ),
     "Color | str": (Color | str, [Color.RED, "red"]),
     "list | set | tuple": (
         list[int] | set[int] | tuple[int, ...] | Point,
@@ -179,6 +189,10 @@ VALUES: dict[str, tuple[Any, list[Any]]] = {
     "tuple keys": (dict[tuple[int, str], int], [{(1, "a"): 2, (1, '"]'): 3}]),
     "bytes keys": (dict[bytes, int], [{b"\xff": 1}]),
     "keys of a class": (dict[Place, int], [{Place(1): 2}]),
+    "keys of a class that stands there twice": (
+        Seats,
+        [Seats(taken={Place(1): "a"}, free={Place(2): "b", 3: "c"}, last=Place(4))],
+    ),
     "keys of a NamedTuple": (dict[Point, int], [{Point(1, b"\xff"): 2}]),
     "keys of a union": (dict[int | str | None, int], [{1: 1, "1": 2, None: 3, "a b": 4, '"': 5}]),
     "literal keys": (dict[Literal[1, "1"], int], [{1: 1, "1": 2}]),
