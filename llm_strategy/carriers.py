@@ -105,16 +105,17 @@ def needs_carrying(node: Node) -> bool:
         or (node["type"] == "union" and unions.needs_names(node))
         or _carries(node.get("keys_schema")) is not None
         or node.get("serialization_exclude", False)
-        or _written_elsewhere(node) is not None
+        or ("serialization_alias" in node and _read_as(node) != node["serialization_alias"])
     )
 
 
-def _written_elsewhere(node: Node) -> str | None:
-    """The name under which a field is read, where it is written under another."""
+def _read_as(node: Node) -> str | None:
+    """The name under which a field is read, if it is not its own; of several the first that is no path."""
     read = node.get("validation_alias")
-    if isinstance(read, str) and node.get("serialization_alias") != read:
-        return read
-    return None
+    if isinstance(read, list):
+        paths = [read] if isinstance(read[0], str) else read
+        read = next((path[0] for path in paths if len(path) == 1), None)
+    return read
 
 
 def _set_base64(node: Node) -> None:
@@ -140,7 +141,8 @@ def for_writing(node: Node, original: Node) -> Node:
         node["keys_schema"] = {"type": "json", "schema": node["keys_schema"]}
     if "config" in node and "ser_json_inf_nan" not in node["config"]:
         node["config"] = {**node["config"], "ser_json_inf_nan": "constants"}
-    alias = _written_elsewhere(node)
+    node.pop("serialization_alias", None)
+    alias = _read_as(node)
     if alias is not None:
         node["serialization_alias"] = alias
     node.pop("serialization_exclude", None)

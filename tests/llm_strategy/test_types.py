@@ -23,6 +23,7 @@ import typing_extensions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import (
+    AliasChoices,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -106,6 +107,12 @@ class OldOptions(typing.TypedDict, total=False):  # the class of `typing` is the
     inner: list[OldOptions]
 
 
+class Rewritten(BaseModel):
+    model_config = ConfigDict(populate_by_name=True, extra="allow")
+    two: int = Field(default=0, validation_alias=AliasChoices("first", "second"))
+    own: int = Field(default=0, serialization_alias="written")
+
+
 class Step(NamedTuple):
     x: int
     y: int
@@ -176,6 +183,7 @@ VALUES: dict[str, tuple[Any, list[Any]]] = {
     "generic model": (Box[dict[str, bytes]], [Box[dict[str, bytes]](content={"a": b"\xff"})]),
     "own configuration": (Hexadecimal, [Hexadecimal(data=b"\xff".hex().encode())]),
     "aliases": (Renamed, [Renamed(read=1, hidden=2, other=3)]),
+    "other aliases": (Rewritten, [Rewritten(two=1, own=2)]),
     "TypedDict": (Options, [{"limit": 1}, {"limit": 1, "inner": [{"limit": 2}]}]),
     "TypedDict of typing": (OldOptions, [{"limit": 1}, {"limit": 1, "inner": [{"limit": 2}]}]),
     "TypedDicts of typing": (dict[str, list[OldOptions] | None], [{"a": [{"limit": 1}], "b": None}]),
