@@ -106,6 +106,7 @@ _WORDS = {word: word for word in ("true", "false", "null", "NaN", "Infinity", "-
 _PYTHON_WORDS = {"True": "true", "False": "false", "None": "null", "nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _TYPESET = re.compile(r"[{\[]\s*+[“”]")
 _STRAY = re.compile(r'\\(?:(u[0-9a-fA-F]{4}|["\\/bfnrt])|)', re.DOTALL)
+_NO_END = re.compile(r"""\\["']\s*[}\],][^"']*\Z""")
 _NAME = re.compile(r"[A-Za-z_$][\w$-]*\Z")
 _CONTROL = re.compile(r"[\x00-\x1f]")
 _ESCAPES = {code: f"\\u{code:04x}" for code in range(32)} | {9: "\\t", 10: "\\n", 13: "\\r"}
@@ -253,6 +254,8 @@ class _Mender:
     def _string(self, token: re.Match[str]) -> str:
         text = token["double"] or token["single"]
         if token["open_double"] is not None or token["open_single"] is not None:
+            if _NO_END.search(text):
+                raise _BrokenError  # a backslash at the end of the string, as in "C:\\"
             self.noted["open string"] = None
             # Half an escape at the end.
             text = re.sub(r"\\(?:u[0-9a-fA-F]{0,3})?\Z", "", text) if _odd_end(text) else text
@@ -303,8 +306,7 @@ def _by_library(text: str, at: int) -> Found | None:
         return Found("", None, at, end)
     if not isinstance(value, dict | list) or _said(mended) != _said(broken):
         return Found("", None, at, end)
-    if mended.count('""') > broken.count('""') + broken.count("''"):
-        # An empty text in the place of a missing value.
+    if not _in_one_way(list(_texts(value)), broken):
         return Found("", None, at, end)
     repairs = ("broken JSON rewritten",) if closed else ("broken JSON rewritten", "cut off: brackets closed")
     return Found(mended, value, at, end, repairs)
@@ -329,6 +331,49 @@ def _depth(text: str) -> int:
 
 
 def _said(text: str) -> list[str]:
-    """The words and numbers of a text, whatever stands between them."""
-    words = re.findall(r"\w+|[-+](?=[0-9])|\.\.\.|…", text)
+    """The words, numbers and signs of a text, whatever quotes and brackets stand between them."""
+    words = _SAID.findall(text)
     return [_PYTHON_WORDS.get(word, word) for word in words]
+
+
+_QUOTES = "\"'\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b\u00ab\u00bb"
+_SAID = re.compile(rf"\w+|\.\.\.|[^\s\w(){{}}\[\],:;=`\\{_QUOTES}]")
+_EMPTY = re.compile(r"""(?<!["'])(?:""|'')(?!["'])""")
+_BORDER = re.compile(r"""["']\s*[,:;+=]\s*["']|["']\s*[}\]]+\s*\Z|[,:]\s+\Z""")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts in a value, names too, in their order."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield name
+            yield from _texts(item)
+
+
+def _in_one_way(texts: list[str], broken: str) -> bool:
+    """Whether it is plain where the texts begin and end that were made of a broken object.
+
+    It is not where one of them holds what looks like the border of two, has a quote at one end only or
+    inside only, or is empty in the place of something else. The end of a reply that is cut off is a quote, too.
+    """
+    if texts.count("") > len(_EMPTY.findall(broken)):
+        return False
+    at = 0
+    for text in filter(None, texts):
+        if _BORDER.search(text):
+            return False
+        start = broken.find(text, at)
+        if start < 0:  # written with escapes
+            if text[-1] in _QUOTES:
+                return False  # the backslash may be the text's own, as in "C:\\"
+            continue
+        at = start + len(text)
+        opened, closed = broken[start - 1] in _QUOTES, broken[at : at + 1] in _QUOTES
+        if opened != closed or (not opened and not set(text).isdisjoint(_QUOTES)):
+            return False
+    return True

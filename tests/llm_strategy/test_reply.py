@@ -340,6 +340,16 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "cut in a number's place": (Entry, '{"return_value": {"name": "Ann", "n": '),
     "an ellipsis": (list[int], '{"return_value": [1, 2, ...]}'),
     "no text": (dict[str, int], '{"return_value": {"a": one}}'),
+    "apostrophes that could be ends": (list[str], "{'return_value': ['don't', 'can't']}"),
+    "a quote at one end only": (list[str], '{"return_value": ["size 5", wide", "x"]}'),
+    "a quote inside what has none around": (list[str], "{'return_value': ['cats' toys', 'y']}"),
+    "a text that runs into what is behind": (dict[str, str], """{'return_value': {'a': 'it's', 'b': 'that's'}}"""),
+    "three quotes": (str, '{"return_value": """say "hi" now"""}'),
+    "strings that are added": (str, '{"return_value": "a" + "b"}'),
+    "a percentage": (float, '{"return_value": 12%}'),
+    "another minus": (float, '{"return_value": \u22125}'),
+    "a comparison": (int, '{"return_value": <5}'),
+    "a backslash before the end": (str, '{"return_value": "C:\\Users\\"}'),
 }
 
 
