@@ -11,7 +11,6 @@ from typing import Any
 from llm_strategy import blobs
 from llm_strategy.blobs import Identity
 from llm_strategy.cassette.disk import replace_file
-from llm_strategy.errors import SecretFound
 from llm_strategy.redaction import find_known
 from llm_strategy.values import JSON, BlobPart, Message, Request
 
@@ -23,21 +22,23 @@ def _place(identity: Identity) -> Path:
 
 
 def write_blobs(request: Request, folder: Path) -> None:
-    """Put the large content of a request into files below the folder of the cassettes.
+    """Put the large content of a request into files below the folder of the cassettes; raises OSError.
 
-    Raises SecretFound, before anything is written, where a credential stands in any content; OSError.
+    No credential stands in it: `credential_in_contents` was asked before the model was.
     """
-    contents = [data for part in _parts(request) if (data := blobs.decoded(part.content)) is not None]
-    for data in contents:
-        known = find_known(data.decode("utf-8", "surrogateescape"))
-        if known is not None:
-            raise SecretFound(
-                f"a file of {len(data):,} bytes that is sent to the model holds the value of the environment variable "
-                f"{known}: recorded, it would be published with the cassette; nothing was written"
-            )
-    for data in contents:
+    for data in _contents(request):
         if len(data) >= blobs.SMALLEST:
             _write(data, folder)
+
+
+def credential_in_contents(request: Request) -> tuple[int, str] | None:
+    """The size of a content that holds a credential, and the name of the credential's environment variable."""
+    known = ((len(data), find_known(data.decode("utf-8", "surrogateescape"))) for data in _contents(request))
+    return next(((size, name) for size, name in known if name is not None), None)
+
+
+def _contents(request: Request) -> Iterator[bytes]:
+    return (data for part in _parts(request) if (data := blobs.decoded(part.content)) is not None)
 
 
 def _write(data: bytes, folder: Path) -> None:

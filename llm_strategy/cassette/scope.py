@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from weakref import WeakSet
 
 from llm_strategy.cassette.account import Account
+from llm_strategy.cassette.blob_files import credential_in_contents
 from llm_strategy.cassette.disk import acquire, release
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.miss import explain, explain_end
@@ -186,11 +187,16 @@ class CassetteScope(Scope):
         for subject, text, _ in ask.site.blocks:
             name = find_known(text)
             if name is not None:
-                raise _secret(f"{subject} of {ask.site.function}", name, ", or mark the parameter Volatile[...]")
+                raise _secret(f"{subject} of {ask.site.function}", name, _VOLATILE)
         for message in ask.request.messages:
             name = find_known(message.content)
             if name is not None:
                 raise _secret(f"a message to {ask.site.function or 'a model'} (role {message.role})", name)
+        found = credential_in_contents(ask.request)
+        if found is not None:
+            size, name = found
+            where = f"a file of {size:,} bytes that is given to {ask.site.function or 'a model'}"
+            raise _secret(where, name, _VOLATILE)
 
     def miss(self, ask: Ask, occurrence: int) -> None:
         """Raise CassetteMiss, and keep it: whatever the code under test catches, the test must fail."""
@@ -232,6 +238,9 @@ class CassetteScope(Scope):
     def mended(self, repairs: tuple[str, ...]) -> None:
         """Keep account of a reply that had to be repaired."""
         self.account.mended(repairs)
+
+
+_VOLATILE = ", or mark the parameter Volatile[...]"
 
 
 def _secret(where: str, name: str, cure: str = "") -> SecretFound:

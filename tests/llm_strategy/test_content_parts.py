@@ -28,6 +28,7 @@ from llm_strategy import (
     llm_explicit_function,
     llm_function,
     llm_strategy,
+    override,
     use_cassette,
 )
 from llm_strategy.cli import main
@@ -465,12 +466,19 @@ def test_what_looks_like_a_key_in_an_image_is_left_alone(tmp_path: Path) -> None
 
 
 def test_a_credential_in_a_file_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The value of a credential's variable in a file that is sent stops the recording before anything is written."""
+    """The value of a credential's variable in a file is refused before anybody is asked, or anything is written."""
     monkeypatch.setenv("SHOP_API_KEY", "correct-horse-battery")
-    for size in (1, 2000):
-        with use_cassette(tmp_path / "a.yaml", mode="new"), pytest.raises(SecretFound, match="SHOP_API_KEY"):
+    model = ScriptedModel([], recorded=True)
+    for size in (0, 1, 2000):
+        said = rf"a file of {size + 21:,} bytes that is given to describe holds the value of .* SHOP_API_KEY"
+        with (
+            override(model=model),
+            use_cassette(tmp_path / "a.yaml", mode="new"),
+            pytest.raises(SecretFound, match=said),
+        ):
             describe(b"x" * size + b"correct-horse-battery")
-    assert [path.name for path in tmp_path.iterdir()] == [".locks"]
+    assert model.requests == []
+    assert list(tmp_path.iterdir()) == []
 
 
 # For people
