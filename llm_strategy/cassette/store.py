@@ -22,6 +22,7 @@ from llm_strategy.cassette.entry import Entry
 from llm_strategy.errors import CassetteError
 from llm_strategy.log import Call
 from llm_strategy.values import JSON, Request, Response
+from llm_strategy.wire.envelope import HTTPRequest
 
 LARGEST = 2 << 30
 """Bytes of a cassette; a larger file is refused before it is read."""
@@ -118,7 +119,9 @@ class CassetteFile:
         """
         text = document.call_document(call)
         inside = folder is not None and self.path.is_relative_to(folder.resolve())
-        write_blobs(call.request, folder if folder is not None and inside else self.path.parent)
+        # The body of an HTTP call holds what was sent with it, as it was sent.
+        if not isinstance(call.request, HTTPRequest):
+            write_blobs(call.request, folder if folder is not None and inside else self.path.parent)
         with self._lock, self.locked():
             return self._append(call.key, text, _answered(call.response, call.request), recorded_by)
 
