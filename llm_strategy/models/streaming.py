@@ -78,9 +78,16 @@ def from_asynchronous(stream: AsyncGenerator[T, None]) -> Generator[T, None, Non
             # An interrupt may have come while the thread is waiting for the model.
             if reading and not reading[0].done():
                 runner.get_loop().call_soon_threadsafe(reading[0].cancel)
-            # Nor is there a thread any more where the interpreter is shutting down.
-            with suppress(RuntimeError):
-                thread.submit(_close, runner, stream)
+            _close_in(thread, runner, stream)
+
+
+def _close_in(thread: ThreadPoolExecutor, runner: asyncio.Runner, stream: AsyncGenerator[Any, None]) -> None:
+    try:
+        thread.submit(_close, runner, stream)
+    except RuntimeError:
+        # There are no threads any more where the interpreter is shutting down.
+        with suppress(RuntimeError):
+            _close(runner, stream)
 
 
 def _close(runner: asyncio.Runner, stream: AsyncGenerator[Any, None]) -> None:
