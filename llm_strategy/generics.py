@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, ParamSpec, Self, TypeVar, TypeVarTuple
 
 from llm_strategy.errors import PromptError
+from llm_strategy.hints import bound_of
 from llm_strategy.rendering import fields_of, type_text
 from llm_strategy.signature import Parameter, Signature
 
@@ -264,8 +265,8 @@ def _allowed(found: Found, signature: Signature) -> Any:
             return chosen
         wanted = " or ".join(map(type_text, constraints))
     else:
-        limit = getattr(variable, "__bound__", None)
-        if limit is None or isinstance(limit, typing.ForwardRef) or conforms(kind, limit):
+        limit = bound_of(variable)
+        if limit is None or conforms(kind, limit):
             return kind
         wanted = type_text(limit)
     where = place or "an argument"
@@ -281,15 +282,15 @@ def _agreed(known: Any, found: Found, *, settled: bool) -> Any:
     """
     if settled:
         return known if conforms(found.kind, known) else None
-    limit = getattr(found.variable, "__bound__", None)
+    limit = bound_of(found.variable)
     return _joined([known, found.kind]) or (None if limit is None else _joined([limit, known, found.kind]))
 
 
 def _without_argument(variable: Any, signature: Signature) -> Any:
     if getattr(variable, "has_default", lambda: False)():
         return variable.__default__
-    limit = getattr(variable, "__bound__", None)
-    if limit is not None and not isinstance(limit, typing.ForwardRef):
+    limit = bound_of(variable)
+    if limit is not None:
         return limit
     named = [p.name for p in signature.parameters if variable in variables_in(p.annotation)]
     where = (

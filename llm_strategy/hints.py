@@ -32,6 +32,18 @@ def bare(annotation: Any) -> Any:
             return annotation
 
 
+def bound_of(variable: Any) -> Any:
+    """The bound of a type variable, one written as a string too; None where it has none, or none that can be found."""
+    limit = getattr(variable, "__bound__", None)
+    if not isinstance(limit, typing.ForwardRef):
+        return limit
+    names = vars(sys.modules.get(variable.__module__, types))
+    try:
+        return typing.get_type_hints(types.SimpleNamespace(__annotations__={"bound": limit}), names)["bound"]
+    except (NameError, TypeError, AttributeError, SyntaxError):
+        return None
+
+
 def with_types(hint: Any, types_of: Mapping[Any, Any]) -> Any:
     """An annotation with types in place of type variables."""
     if isinstance(hint, TypeVar):

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from llm_strategy.canonical import FrozenJSON
 from llm_strategy.errors import PromptError
-from llm_strategy.generics import bindings, check_variables, resolved, variables_in
+from llm_strategy.generics import bindings, check_variables, resolved, substituted, variables_in
+from llm_strategy.hints import bound_of
 from llm_strategy.marks import (
     At,
     Found,
@@ -109,7 +110,7 @@ class Prompt:
 
     @cached_property
     def _checks(self) -> list[tuple[Parameter, Callable[[Any], str | None]]]:
-        return [(parameter, _check_of(parameter.annotation)) for parameter in self.signature.parameters]
+        return [(parameter, _check_of(_with_bounds(parameter.annotation))) for parameter in self.signature.parameters]
 
     @cached_property
     def _variables(self) -> list[Any]:
@@ -292,6 +293,14 @@ def _walk_of(parameter: Parameter) -> Walk | None:
         walk = each_value(walk)
     # The line of a volatile parameter says no more, however many arguments it takes.
     return hidden(walk) if parameter.volatile else walk
+
+
+def _with_bounds(annotation: Any) -> Any:
+    """With their bounds in the place of variables whose bound is a string, in which pydantic does not find a type."""
+    variables = [
+        name for name in variables_in(annotation) if isinstance(getattr(name, "__bound__", 0), typing.ForwardRef)
+    ]
+    return substituted(annotation, {name: bound_of(name) or Any for name in variables}) if variables else annotation
 
 
 def _check_of(annotation: Any) -> Callable[[Any], str | None]:

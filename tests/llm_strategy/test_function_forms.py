@@ -21,6 +21,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 Number = TypeVar("Number", bound=float)
 Text = TypeVar("Text", str, bytes)
+Later = TypeVar("Later", bound="Animal")
+Nowhere = TypeVar("Nowhere", bound="Nothing")  # type: ignore[name-defined]  # noqa: F821  # that is the point
 P = ParamSpec("P")
 Ts = TypeVarTuple("Ts")
 
@@ -534,3 +536,34 @@ def test_a_value_that_contains_itself_is_refused_in_a_generic_call_too() -> None
 
     with pytest.raises(PromptError, match="contains itself"):
         same.request(inner)
+
+
+def test_a_bound_may_be_written_as_a_string() -> None:
+    """As it has to be for a class that is defined further down; one whose name is not found allows everything."""
+
+    @llm_strategy(scripted())
+    def fittest(animals: list[Later], other: Later | None = None) -> Later:
+        """Choose the fittest."""
+        raise NotImplementedError
+
+    @llm_strategy(scripted())
+    def found(text: str) -> Later:
+        """Find the animal."""
+        raise NotImplementedError
+
+    @llm_strategy(scripted())
+    def same(x: Nowhere) -> Nowhere:
+        """Repeat it."""
+        raise NotImplementedError
+
+    assert (
+        fittest.request([Dog("a")])
+        .messages[-1]
+        .content.startswith("def fittest(animals: list[Dog], other: Dog | None) -> Dog\n")
+    )
+    assert found.request("a cat").messages[-1].content.startswith("def found(text: str) -> Animal\n")
+    assert same.request(3).messages[-1].content.startswith("def same(x: int) -> int\n")
+    with pytest.raises(
+        TypeError, match=r"argument 'animals' must be list\[Later\], not list: 0: Input should be .* Animal"
+    ):
+        fittest([3])  # type: ignore[list-item]  # that is what is wrong
