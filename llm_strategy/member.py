@@ -12,7 +12,7 @@ from llm_strategy.body import is_unimplemented
 from llm_strategy.engine import Options
 from llm_strategy.errors import PromptError
 from llm_strategy.implementation import implement
-from llm_strategy.reconstruction import reference
+from llm_strategy.reconstruction import is_implemented_class, reference
 from llm_strategy.signature import Binding
 from llm_strategy.values import Request
 
@@ -20,10 +20,11 @@ from llm_strategy.values import Request
 def unimplemented(cls: type) -> Iterator[tuple[str, Any, FunctionType, Binding | None]]:
     """The members whose body is missing, inherited ones too: name, member, its function, what it is bound to.
 
-    What pydantic leaves open for its users, such as `model_post_init`, is not asked of a model.
+    What pydantic leaves open for its users, such as `model_post_init`, is not asked of a model, and what was decorated
+    on its own, such as a static method with a model of its own, has its body.
     """
     for name, member in inspect.getmembers_static(cls):
-        function, binding = _unwrapped(member)
+        function, binding = _unwrapped(member, by_class=_is_of_implemented_class(cls, name))
         if function is None or (name.startswith("__") and name.endswith("__") and name != "__call__"):
             continue
         if not function.__module__.startswith("pydantic.") and is_unimplemented(function):
@@ -45,7 +46,13 @@ def implemented(cls: type, options: Options) -> Iterator[tuple[str, Any]]:
         yield name, _wrapped(name, member, filled, binding)
 
 
-def _unwrapped(member: Any) -> tuple[FunctionType | None, Binding | None]:
+def _is_of_implemented_class(cls: type, name: str) -> bool:
+    """Whether a member stands in a class that a decorator made, and was implemented by that."""
+    home = next((base for base in cls.__mro__ if name in vars(base)), None)
+    return home is not None and is_implemented_class(home)
+
+
+def _unwrapped(member: Any, *, by_class: bool) -> tuple[FunctionType | None, Binding | None]:
     """The function inside a member as it was written, and what it is bound to."""
     binding: Binding | None = "instance"
     if isinstance(member, staticmethod | classmethod):
@@ -56,8 +63,11 @@ def _unwrapped(member: Any) -> tuple[FunctionType | None, Binding | None]:
         member = member.func
     elif isinstance(member, StrategyMember):
         member = member.function
-    # What another decorator of ours implemented is implemented anew, by the nearest model.
-    member = inspect.unwrap(member, stop=lambda inner: not hasattr(inner, "__llm_prompt__")) if member else None
+    if by_class and member:
+        # What another class's decorator implemented is implemented anew, by the nearest model.
+        member = inspect.unwrap(member, stop=lambda inner: not hasattr(inner, "__llm_prompt__"))
+    elif hasattr(member, "__llm_prompt__"):
+        member = None
     return (member if isinstance(member, FunctionType) else None), binding
 
 

@@ -31,6 +31,11 @@ def remember(cls: type, recipe: Recipe) -> None:
     cls.__reduce_ex__ = _reduce_ex  # type: ignore[assignment,method-assign]  # it goes on with what the class had
 
 
+def is_implemented_class(cls: type) -> bool:
+    """Whether a decorator made the class."""
+    return "__llm_recipe__" in vars(cls)
+
+
 def _reduce_ex(self: Any, protocol: Any) -> Any:
     kind = type(self)
     methods = [vars(base)["__reduce_ex__"] for base in kind.__mro__ if "__reduce_ex__" in vars(base)]
@@ -44,7 +49,7 @@ def _reduce_ex(self: Any, protocol: Any) -> Any:
 
 def reference(owner: Any) -> Any:
     """What pickles in the place of an object: itself, unless it is an implemented class without its name."""
-    if not isinstance(owner, type) or "__llm_recipe__" not in vars(owner):
+    if not isinstance(owner, type) or not is_implemented_class(owner):
         return owner
     return owner if _named(owner.__module__, owner.__qualname__) is owner else _Reference(owner)
 

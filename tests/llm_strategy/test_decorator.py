@@ -461,6 +461,58 @@ def test_static_methods_may_be_decorated_one_by_one() -> None:
     assert Tools.explicit(scripted(4), Plain("a")) == Tools().explicit(scripted(4), Plain("a")) == 4
 
 
+def test_what_is_decorated_on_its_own_keeps_its_model_in_a_decorated_class() -> None:
+    """As everything that has a body: its own decorator is nearer, and `llm_function` takes the model of the caller."""
+
+    def always(value: int) -> ScriptedModel:
+        return ScriptedModel(lambda request: reply(value))
+
+    def logged(function: Callable[..., int]) -> Callable[..., int]:
+        @functools.wraps(function)
+        def call(*args: Any) -> int:
+            return function(*args) + 10
+
+        return call
+
+    @llm_strategy(always(1))
+    class Tools:
+        def say(self) -> int:
+            """Say it."""
+            raise NotImplementedError
+
+        @staticmethod
+        def static(x: int) -> int:
+            """Say it."""
+            raise NotImplementedError
+
+        @llm_strategy(always(2))
+        @staticmethod
+        def own(x: int) -> int:
+            """Say it."""
+            raise NotImplementedError
+
+        @staticmethod
+        @logged
+        @llm_strategy(always(2))
+        def wrapped(x: int) -> int:
+            """Say it."""
+            raise NotImplementedError
+
+        @llm_function
+        @staticmethod
+        def given(model, x: int) -> int:
+            """Say it."""
+            raise NotImplementedError
+
+    class Logging(Tools):
+        say = logged(Tools.say)
+
+    for kind, of_class in ((Tools, 1), (llm_strategy(always(4))(Tools), 4)):
+        assert (kind().say(), kind.static(0)) == (of_class, of_class)
+        assert (kind.own(0), kind.wrapped(0), kind.given(always(3), 0)) == (2, 12, 3)
+    assert llm_strategy(always(4))(Logging)().say() == 11
+
+
 @llm_function
 def add(model, x: int, y: int = 2) -> int:
     """Add."""
