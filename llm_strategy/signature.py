@@ -93,7 +93,7 @@ class Signature:
         annotations = self.function.__annotations__
         if "return" not in annotations:
             raise PromptError(f"{self.place} has no return annotation: add one, such as `-> str`")
-        first = self._own[0].name if self._own else ""
+        first = next((parameter.name for parameter in (*self._hidden, *self._own)), "")
         if self.binding is None and first in ("self", "cls") and first not in annotations and "." in self.name:
             raise PromptError(
                 f"{self.place} is a method: decorate its class, for the prompt shows the fields of {first} too"

@@ -626,6 +626,14 @@ def test_a_method_alone_is_refused() -> None:
                 """Say it."""
                 raise NotImplementedError
 
+    with pytest.raises(PromptError, match=r"Given\.say \(.*\) is a method: decorate its class"):
+
+        class Given:
+            @llm_function
+            def say(self, model: Any) -> int:
+                """Say it."""
+                raise NotImplementedError
+
 
 class Columns:
     """A base that makes something of what stands in its subclasses, as object-relational mappers do."""
