@@ -26,7 +26,7 @@ from llm_strategy.marks import (
     walks_of_fields,
 )
 from llm_strategy.prompt_blocks import Block, joined, one_line, paragraph, structured_types, type_blocks
-from llm_strategy.rendering import fields_of, type_text, value_text
+from llm_strategy.rendering import content_of, type_text, value_text
 from llm_strategy.schema import Output, argument_check
 from llm_strategy.signature import Parameter, Signature
 from llm_strategy.streamed import PlainText, Streamed, streamed
@@ -239,12 +239,12 @@ class Prompt:
         texts = []
         if bound:
             name = self.signature.bound_name or "self"
-            fields = fields_of(owner)
+            content = content_of(owner)
             walks = walks_of_fields(type(owner))
             if walks:
-                text = self._marked(name, fields, lambda values, at: walk_fields(values, walks, at), found)
+                text = self._marked(name, content, lambda values, at: walk_fields(values, walks, at), found)
             else:
-                text = self._argument(name, fields)
+                text = self._argument(name, content)
             texts.append(Block(f"the fields of {name}", text))
         for name, walk in self._walks:
             value = arguments[name]

@@ -200,6 +200,15 @@ def fields_of(value: Any) -> dict[str, Any]:
     return {name: getattr(value, name) for name in names if hasattr(value, name)}
 
 
+def content_of(value: Any) -> Any:
+    """What an object is made of: its fields, or where it has none what a subclass of `str` or `list` holds."""
+    fields = fields_of(value)
+    return value if not fields and isinstance(value, _HOLDERS) else fields
+
+
+_HOLDERS = (str, bytes, int, float, list, tuple, dict, set, frozenset, deque)
+
+
 def _declares(kind: type) -> bool:
     return dataclasses.is_dataclass(kind) or issubclass(kind, BaseModel) or hasattr(kind, "__attrs_attrs__")
 

@@ -616,6 +616,33 @@ def test_what_cannot_be_implemented_is_refused(thing: Any, problem: str) -> None
         llm_strategy(scripted())(thing)
 
 
+@pytest.mark.parametrize(
+    ("base", "held", "shown"),
+    [
+        (str, "tea", "tea"),
+        (int, 3, 3),
+        (float, 1.5, 1.5),
+        (list, ["tea"], ["tea"]),
+        (tuple, ("tea", 1), ["tea", 1]),
+        (dict, {"tea": 1}, {"tea": 1}),
+        (collections.Counter, "aab", {"a": 2, "b": 1}),
+        (collections.deque, ["tea"], ["tea"]),
+        (set, {"tea"}, ["tea"]),
+        (list, [], []),
+    ],
+)
+def test_a_subclass_of_a_builtin_type_shows_what_it_holds(base: Any, held: Any, shown: Any) -> None:
+    """Its content is not among its attributes."""
+
+    @llm_strategy(scripted())
+    class Holder(base):
+        def say(self) -> int:
+            """Say it."""
+            raise NotImplementedError
+
+    assert self_of(Holder(held)) == shown
+
+
 def test_a_method_alone_is_refused() -> None:
     """The prompt needs its object, so the class is to be decorated."""
     with pytest.raises(PromptError, match=r"Alone\.say \(.*\) is a method: decorate its class"):
