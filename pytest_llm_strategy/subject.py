@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument, ResolutionFailed
-from pydantic import TypeAdapter
+from pydantic import PydanticUserError, TypeAdapter
 
 from llm_strategy import ReplyError, llm_strategy
 from pytest_llm_strategy.equality import all_parts, same
@@ -44,21 +44,25 @@ class Subject:
     """
 
     def __init__(self, x: Any) -> None:
-        function = function_in(x) or _function_for(x)
+        function: Any = function_in(x) or _function_for(x)
+        with suppress(ReplyError):
+            # An impossible type raises PromptError instead, which says why it is one.
+            function.parse("")
         annotation = typing.get_type_hints(_written(function), include_extras=True)["return"]
         item = _streamed(annotation)
         if item is not None:
             # A stream's reply is the list of what it yields.
             annotation = list[item]  # type: ignore[valid-type]  # made from a value
             function = _function_for(annotation)
-        self.annotation = annotation
         self.name = type_name(annotation)
-        self.parse: Callable[[str], Any] = function.parse  # type: ignore[attr-defined]  # decorated functions have it
-        self._reply: Callable[[Any], str] = function.reply  # type: ignore[attr-defined]  # likewise
-        with suppress(ReplyError):
-            # An impossible type raises PromptError instead, which says why it is one.
-            self.parse("")
-        self.adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+        self.annotation = annotation
+        self.parse: Callable[[str], Any] = function.parse
+        self._reply: Callable[[Any], str] = function.reply
+        try:
+            self.adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+        except PydanticUserError as error:
+            # A TypedDict of `typing` on Python 3.11, which only the library's own parser can read.
+            raise NoValues(f"no values of {self.name}: {str(error).splitlines()[0]}") from None
         self.accepted: set[str] = set()
         self.refused = 0
 

@@ -263,6 +263,12 @@ def fragile() -> Annotated[str, AfterValidator(broken)]:
 
 
 @llm_strategy(ScriptedModel([]))
+def homeless() -> "Nowhere":
+    """Nobody has defined it."""
+    raise NotImplementedError
+
+
+@llm_strategy(ScriptedModel([]))
 class Undescribed:
     def method(self) -> int:
         raise NotImplementedError
@@ -277,7 +283,7 @@ def test_what_fails_says_why(project: Project) -> None:
     """The lost value, its reply and what came back, without tracebacks; a type without strategy says how to register one."""
     project.write(test_forms=LOSSY)
     result = project.pytest("--llm-roundtrip", "-rs")
-    result.assert_outcomes(passed=1, failed=3, skipped=1)
+    result.assert_outcomes(passed=1, failed=4, skipped=1)
     result.stdout.fnmatch_lines(
         [
             "_* round trip of lossy _*",
@@ -291,6 +297,7 @@ def test_what_fails_says_why(project: Project) -> None:
             "KeyError*",
             "*test_forms.py:*: in broken",
             "    return {*}[[]value[]]",
+            "homeless (*): its annotations use the name 'Nowhere', which is not defined in its module*",
             "SKIPPED *: Undescribed.method * has no docstring: *",
         ]
     )

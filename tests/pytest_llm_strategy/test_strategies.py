@@ -10,6 +10,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import typing
 import uuid
 from collections import Counter, OrderedDict, deque, namedtuple
 from collections.abc import AsyncIterator, Iterator, Mapping, Set
@@ -179,6 +180,10 @@ class Part(BaseModel):
     share: Annotated[float, Field(multiple_of=0.5)]
     price: Annotated[Decimal, Field(multiple_of=Decimal("0.25"), ge=0)]
     name: constr(strip_whitespace=True, to_lower=True, min_length=1)  # type: ignore[valid-type]  # called, as its users do
+
+
+class OldPart(typing.TypedDict):  # the class of `typing` is the point
+    name: str
 
 
 class Opaque:
@@ -483,6 +488,13 @@ def test_a_type_without_values_is_named_with_the_cure(kind: Any, reason: str) ->
     """What it cannot do it says, and how to register a strategy."""
     with pytest.raises(TypeError, match=rf"{reason}.*hypothesis\.strategies\.register_type_strategy"):
         assert_round_trip(kind)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="pydantic takes the TypedDict of typing from 3.12 on")
+def test_a_typed_dict_of_typing_has_no_values_on_old_pythons() -> None:
+    """pydantic's advice is the cure."""
+    with pytest.raises(TypeError, match=r"no values of OldPart: Please use `typing_extensions\.TypedDict`"):
+        assert_round_trip(OldPart)
 
 
 def test_a_type_that_no_reply_can_be_is_refused_as_by_the_decorator() -> None:
