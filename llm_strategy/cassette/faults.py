@@ -81,6 +81,15 @@ class FaultScope(CassetteScope):
         """Whether the program has made the call that has the fault."""
         return self.asked >= self.fault.call
 
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What to do about a call behind the fault, which recording may never meet."""
+        if self.asked <= self.fault.call:
+            return ()
+        cause = f"the {self.fault.kind} in call {self.fault.call}"
+        cure = "let the test put a ScriptedModel into what the code falls back to"
+        return (f"If only {cause} leads to this call, no run records it: {cure}",)
+
     def enter(self, ask: Ask) -> Turn:
         __tracebackhide__ = True
         if ask.source is not None and not ask.source.recorded:

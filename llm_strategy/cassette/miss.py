@@ -112,7 +112,7 @@ def _mend(scope: CassetteScope, ask: Ask, occurrence: int) -> list[str]:
     if scope.elsewhere(ask.request.key, occurrence) is not None:
         return [f"To copy it here without asking a model: {command}"]
     model = f" {ask.request.model}" if ask.request.model else ""
-    return [f"To ask{model or ' the model'} and keep the answer: {command}"]
+    return [f"To ask{model or ' the model'} and keep the answer: {command}", *scope.advice]
 
 
 def shown(path: str | Path) -> str:

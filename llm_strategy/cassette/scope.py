@@ -117,6 +117,11 @@ class CassetteScope(Scope):
         return self.path.with_name(f"{self.path.stem}.{mark}{NEW_SUFFIX}")
 
     @property
+    def advice(self) -> tuple[str, ...]:
+        """What to do about a miss besides recording, in lines."""
+        return ()
+
+    @property
     def recorded_by(self) -> str | None:
         """The test that a cassette names as its own."""
         return None if self.rules.shared else self.rules.owner

@@ -94,6 +94,33 @@ def test_a_changed_prompt_is_a_miss_with_and_without_fault(project: Project) -> 
     project.pytest("-k", "call1").assert_outcomes(failed=1, skipped=5, deselected=1)
 
 
+SHORTER = """
+import pytest
+from llm_strategy import ReplyError
+from shop import shop
+
+@pytest.mark.llm_faults("refusal")
+def test_shorter():
+    try:
+        shop.find("light")
+    except ReplyError:
+        shop.find("lamp")
+"""
+
+
+def test_a_call_that_only_a_fault_leads_to_says_so(project: Project) -> None:
+    """The command that records what is missing would not record it."""
+    project.write(test_shop=SHORTER)
+    result = project.pytest("--llm-record")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "To ask * and keep the answer: pytest --llm-record test_shop.py::test_shorter",
+            "If only the refusal in call 1 leads to this call, no run records it: let the test put a ScriptedModel into *",
+        ]
+    )
+
+
 SEVERAL = """
 import pytest
 from shop import shop
