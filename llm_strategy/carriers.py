@@ -6,13 +6,14 @@ a key that is more than one word, such as a tuple, travels as its JSON text.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
-from pydantic_core import SchemaSerializer, SchemaValidator
+from pydantic_core import PydanticCustomError, SchemaSerializer, SchemaValidator, to_jsonable_python
 
 from llm_strategy import unions
 
@@ -102,6 +103,7 @@ def needs_carrying(node: Node) -> bool:
     """Whether pydantic by itself would not read back what it writes."""
     return (
         node["type"] in ("bytes", "call")
+        or (node["type"] == "enum" and _has_odd_values(node))
         or (node["type"] == "union" and unions.needs_names(node))
         or _carries(node.get("keys_schema")) is not None
         or node.get("serialization_exclude", False)
@@ -118,6 +120,29 @@ def _read_as(node: Node) -> str | None:
     return read
 
 
+def _has_odd_values(node: Node) -> bool:
+    """Whether an enum has members whose values, such as dates, are not what stands for them in JSON."""
+    return any(not isinstance(member.value, str | int | float | None) for member in node["members"])
+
+
+def _by_what_is_written(node: Node) -> Node:
+    """The schema that finds an enum's member by what stands for its value in JSON."""
+    cls, written = node["cls"], [(to_jsonable_python(member.value), member) for member in node["members"]]
+    allowed = " or ".join(json.dumps(data) for data, _ in written)
+
+    def find(value: Any) -> Any:
+        for data, member in written:
+            if member is value or (data == value and type(data) is type(value)):
+                return member
+        try:
+            return cls(value)
+        except ValueError:
+            raise PydanticCustomError("enum", "Input should be {allowed}", {"allowed": allowed}) from None
+
+    kept: Node = {name: node[name] for name in ("ref", "metadata", "serialization") if name in node}
+    return {"type": "function-plain", "function": {"type": "no-info", "function": find}, **kept}
+
+
 def _set_base64(node: Node) -> None:
     if "config" in node and not _BASE64.keys() & node["config"].keys():
         node["config"] = {**node["config"], **_BASE64}
@@ -131,6 +156,8 @@ def for_reading(node: Node, original: Node) -> Node:
         # A key that is no JSON may be meant as text; and pydantic checks some kinds of dict twice.
         choices = [{"type": "json", "schema": keys}, keys]
         node["keys_schema"] = {"type": "union", "mode": "left_to_right", "choices": choices}
+    if node["type"] == "enum" and _has_odd_values(node):
+        return _by_what_is_written(node)
     return unions.for_reading(node, original) if node["type"] == "union" else node
 
 

@@ -28,6 +28,11 @@ from llm_strategy.errors import PromptError
 from llm_strategy.exact import Exact, is_utf8
 from llm_strategy.typed_dicts import accepted
 
+_IMPOSSIBLE = (
+    *(PydanticUserError, PydanticSchemaGenerationError, PydanticUndefinedAnnotation, SchemaError),
+    UnicodeDecodeError,  # an enum with bytes that are no text
+)
+
 
 class Output:
     """The form of a reply: a JSON object with the one property `return_value` of the given type.
@@ -43,7 +48,7 @@ class Output:
             described = self.model.model_json_schema(schema_generator=JSONSchema)
             self.schema = FrozenJSON(_without_titles(described, "Reply"))
             self.validate = self._validate()
-        except (PydanticUserError, PydanticSchemaGenerationError, PydanticUndefinedAnnotation, SchemaError) as error:
+        except _IMPOSSIBLE as error:
             raise PromptError(
                 f"{place}: no reply can be turned into its return type, because {_reason(error)}: return plain data, "
                 "a dataclass, a TypedDict or a pydantic model"

@@ -45,6 +45,18 @@ class Color(enum.Enum):
     BLUE = "blue"
 
 
+class Term(enum.Enum):
+    SPRING = date(2020, 3, 1)
+    PRICE = Decimal("1.10")
+    PAIR = (1, "a")
+    WORD = "word"
+    NOTHING = None
+
+
+class Signal(enum.Enum):
+    START = b"\xff"
+
+
 class Level(enum.IntEnum):
     LOW = 1
     HIGH = 2
@@ -151,6 +163,8 @@ VALUES: dict[str, tuple[Any, list[Any]]] = {
     "UUID": (UUID, [UUID(int=0), UUID(int=2**128 - 1)]),
     "bytes": (bytes, [b"", b"text", b"\xff\xfe\x00", bytes(range(256))]),
     "Enum": (Color, list(Color)),
+    "Enum of what JSON has no form for": (Term, list(Term)),
+    "keys of such an Enum": (dict[Term, int], [{Term.SPRING: 1, Term.WORD: 2}]),
     "IntEnum": (Level, list(Level)),
     "Literal": (Literal["a", 1, None, Level.LOW, b"b"], ["a", 1, None]),
     "Optional": (int | None, [None, 3]),
@@ -424,6 +438,12 @@ class Shelf:
 
     def undocumented(self) -> str:
         raise NotImplementedError
+
+
+def test_an_enum_of_bytes_that_are_no_text_is_refused() -> None:
+    """Its JSON schema cannot be written."""
+    with pytest.raises(PromptError, match="no reply can be turned into its return type"):
+        function(Signal).reply(Signal.START)
 
 
 def test_members_say_what_their_replies_look_like() -> None:
