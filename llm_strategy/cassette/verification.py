@@ -12,8 +12,11 @@ from llm_strategy.cassette.blob_files import blob_problems
 from llm_strategy.cassette.disk import replace_file
 from llm_strategy.cassette.emitter import emit
 from llm_strategy.cassette.entry import Entry
+from llm_strategy.cassette.miss import shown
 from llm_strategy.cassette.store import CassetteFile
 from llm_strategy.errors import CassetteError
+
+_AGAIN = "pytest --llm-record=all"
 
 
 def _read(path: Path) -> CassetteFile:
@@ -38,7 +41,7 @@ def problems(path: Path) -> Iterator[str]:
             document.stored_request(parsed.get("request"), entry.place)
             for name, problem in blob_problems(parsed.get("request"), file.path):
                 if problem is not None:
-                    yield f"{entry.place}: the blob {name} {problem}"
+                    yield f"{entry.place}: the blob {shown(name)} {problem}; restore it, or record again: {_AGAIN}"
         except CassetteError as error:
             yield str(error)
 
@@ -49,7 +52,7 @@ def missing_blobs(path: Path) -> Iterator[str]:
         with suppress(CassetteError, ValueError, TypeError):
             for name, problem in blob_problems(entry.parsed.get("request"), path):
                 if problem is None:
-                    yield f"{entry.place}: the blob {name} is missing; record again: pytest --llm-record=all"
+                    yield f"{entry.place}: the blob {name} is missing; restore it, or record again: {_AGAIN}"
 
 
 def accept(path: Path) -> int:
