@@ -97,8 +97,10 @@ def attachment(value: Any, media: Media, place: str) -> Attachment | None:
     if isinstance(value, bytes | bytearray | memoryview):
         return _blob(bytes(value), media.media_type or _unknown(place, "bytes"), None)
     if isinstance(value, PurePath):
+        # What is no file is said first: a folder has no media type that could be named.
+        data = _read(Path(value), place)
         media_type = media.media_type or _of_suffix(value.suffix) or _unknown(place, repr(str(value)))
-        return _blob(_read(Path(value), place), media_type, _shown(value.name))
+        return _blob(data, media_type, _shown(value.name))
     if isinstance(value, str):
         return _address(value, media, place)
     raise PromptError(

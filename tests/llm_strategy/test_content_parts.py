@@ -251,6 +251,8 @@ def test_bytes_without_a_mark_stay_text() -> None:
             IsADirectoryError,
             r"^read\(\): document: this is a folder; .*: sub.pdf$",
         ),
+        (lambda: read.request(Path()), IsADirectoryError, r"^read\(\): document: this is a folder; .*: \.$"),
+        (lambda: read.request(Path("no")), FileNotFoundError, r"^read\(\): document: there is no file .*: no$"),
         (lambda: read.request(Path("f.unknown")), PromptError, r"document: 'f.unknown' does not tell the media type"),
         (lambda: read.request(Path("g")), PromptError, r"document: 'g' does not tell the media type"),
         (lambda: read.request(Path("a\0.png")), PromptError, r"document: no file can have the name"),
@@ -425,7 +427,7 @@ def test_a_replay_needs_no_blob(tmp_path: Path) -> None:
 def test_verify_looks_at_blobs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Any, problem: str | None, code: int
 ) -> None:
-    """A missing or damaged one is named, and recording again mends it."""
+    """A missing or damaged one is named, with what mends it: recording again."""
     path = tmp_path / "a.yaml"
     with use_cassette(path, mode="new"):
         describe(LARGE)
@@ -433,7 +435,8 @@ def test_verify_looks_at_blobs(
     damage(blob)
     assert main(["verify", str(path)]) == code
     said = capsys.readouterr()
-    assert problem is None or (problem in said.err and blob.name in said.err)
+    again = "restore it, or record again: pytest --llm-record=all"
+    assert problem is None or all(part in said.err for part in (problem, blob.name, again))
     with use_cassette(path, mode="all"):
         describe(LARGE)
     assert main(["verify", str(path)]) == 0
