@@ -355,6 +355,8 @@ class Response:
         """The response in a JSON object; raises ValueError where its parts do not agree."""
         usage = data.get("usage")
         closed_early = data.get("closed_early", False)
+        if not isinstance(data["content"], str):
+            raise ValueError("its content is no text: put it into quotes")
         if not isinstance(closed_early, bool):
             raise ValueError("its closed_early is neither true nor false")
         return cls(

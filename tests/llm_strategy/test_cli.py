@@ -146,6 +146,19 @@ def test_verify_notices_what_another_tool_has_written(folder: Path, capsys: pyte
     assert "good, though another tool has changed" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("content", ["5", "null", "[a]"])
+def test_a_reply_that_is_no_text_is_not_accepted(
+    folder: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who takes the quotes or the block away makes a number of it, which would be replayed as one."""
+    path = folder / "b.yaml"
+    edit(path, f"  content: |-\n    {reply(1)}\n", f"  content: {content}\n")
+    before = path.read_bytes()
+    assert main(["verify", "--accept", str(path)]) == 5
+    assert "its content is no text: put it into quotes" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
 def test_accepting_changes_digests_and_nothing_else(folder: Path) -> None:
     """A diff shows the edit and its digest."""
     path = folder / "shop" / "a.yaml"
