@@ -373,5 +373,5 @@ def _checked(pieces: JSON, content: JSON) -> tuple[str, ...]:
     if not isinstance(pieces, list) or not all(isinstance(piece, str) for piece in pieces):
         raise ValueError("its pieces are no list of texts")
     if "".join(pieces) != content:
-        raise ValueError("its pieces, joined, are not its content")
+        raise ValueError("its pieces, joined, are not its content: change both, or take the pieces out")
     return tuple(pieces)

@@ -136,7 +136,8 @@ def check_response(key: str, response: Any, sealed: object, place: object) -> Re
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         if isinstance(error, CassetteError):
             raise
-        raise CassetteError(f"{place}: the recorded reply is not complete ({error!r}); record again") from None
+        what = error if isinstance(error, ValueError) else repr(error)
+        raise CassetteError(f"{place}: the recorded reply is not complete ({what}); mend it or record again") from None
 
 
 def stored_request(request: Any, place: str) -> Request:

@@ -71,7 +71,8 @@ def accept(path: Path) -> int:
 def _signed(entry: Entry) -> bytes | None:
     """The document with the right digest of its reply, or None where it has it.
 
-    Raises CassetteError for an edited request: it would show a prompt that nobody has sent.
+    Raises CassetteError for an edited request, which would show a prompt that nobody has sent, and for a reply
+    that could not be replayed.
     """
     parsed = dict(entry.parsed)
     if digest(parsed.get("request")) != parsed.get("request_digest"):
@@ -82,4 +83,5 @@ def _signed(entry: Entry) -> bytes | None:
     right = document.response_digest(entry.key, parsed.get("response"))
     if parsed.pop("digest", None) == right:
         return None
+    document.check_response(entry.key, parsed.get("response"), right, entry.place)
     return emit({**parsed, "digest": right}).encode("utf-8")

@@ -29,7 +29,7 @@ from llm_strategy import (
     llm_strategy,
     use_cassette,
 )
-from llm_strategy.cassette.document import call_document
+from llm_strategy.cassette.document import call_document, response_digest
 from llm_strategy.cassette.emitter import emit
 from llm_strategy.cassette.reader import load
 from llm_strategy.cassette.shortcut import read_response
@@ -448,14 +448,18 @@ def test_a_secret_that_comes_in_pieces_is_not_written(path: Path, monkeypatch: p
 # Readers
 
 
-def test_a_response_whose_pieces_are_not_its_content_is_refused(path: Path) -> None:
-    """Whatever its digest says; the message says what is wrong and where."""
+def test_a_response_whose_pieces_are_not_its_content_is_refused(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever its digest says, which `verify --accept` does not change; the message says what is wrong and where."""
     request = Request("test:streamer", ())
     for pieces, closed in ((["a"], True), ("ab", True), ([1], True), (["ab"], "yes")):
         document = load(call_document(Call(request.key, 1, None, request, Response("ab", pieces=("a", "b")))))
         document["response"] |= {"pieces": pieces, "closed_early": closed}
-        path.write_text('---\nformat: "llm-strategy cassette"\nversion: 1\nanswered_by: []\n' + emit(document))
-        assert main(["verify", "--accept", str(path)]) == 0
+        header = '---\nformat: "llm-strategy cassette"\nversion: 1\nanswered_by: []\n'
+        path.write_text(header + emit(document))
+        assert main(["verify", "--accept", str(path)]) == 5
+        assert "x.yaml:5: the recorded reply is not complete (its " in capsys.readouterr().err
+        assert path.read_text() == header + emit(document)
+        path.write_text(header + emit(document | {"digest": response_digest(request.key, document["response"])}))
         with pytest.raises(CassetteError, match=r"the recorded reply is not complete.*its (pieces|closed_early)"):
             responses(path)
 
