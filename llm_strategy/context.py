@@ -95,6 +95,15 @@ class Turn:
         for log, place in self._logs:
             log.reopen(place)
 
+    def withhold(self) -> None:
+        """Keep an answer that is there already out of the logs until `publish`: whose turn it is reads it first."""
+        for log, place in self._logs:
+            log.reopen(place)
+
+    def publish(self) -> None:
+        if self.call is not None:
+            self.finish(self.call)
+
     def watch(self, stream: Stream) -> None:
         """The answer is read from a stream, which ends with the scope at the latest."""
 

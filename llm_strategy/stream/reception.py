@@ -16,6 +16,8 @@ class Reception:
 
     def __init__(self, turn: Turn) -> None:
         self.turn = turn
+        # Replayed or not, a call is in the logs once it has been read.
+        turn.withhold()
         self._arrived: list[str] = []
         self._known: Iterator[str] | None = None
         self._last: Response | None = None
@@ -32,6 +34,13 @@ class Reception:
     def text(self) -> str:
         """What has arrived so far."""
         return "".join(self._arrived) if self.turn.call is None else self.response.content
+
+    def close(self, repairs: tuple[str, ...] = ()) -> None:
+        """Nothing more is read."""
+        self.turn.publish()
+        if repairs:
+            self.turn.repaired(repairs)
+        self.turn.release()
 
     def next(self) -> Generator[Effect, Any, str | None]:
         """The next piece; None at the end, by when the answer is recorded."""

@@ -33,7 +33,7 @@ def text_steps(enter: Enter, request: Request, place: str) -> Steps:
     except Closed:
         yield from reception.cut()
     finally:
-        reception.turn.release()
+        reception.close()
 
 
 _CUT = {
@@ -71,9 +71,7 @@ def item_steps(enter: Enter, request: Request, form: Form, options: Options) -> 
             yield from reading.reception.cut()
             return
         finally:
-            if reading.repairs:
-                turn.repaired(tuple(dict.fromkeys(reading.repairs)))
-            turn.release()
+            reading.reception.close(tuple(dict.fromkeys(reading.repairs)))
     raise ValueError(f"retries must be 0 or more, not {options.retries}")
 
 

@@ -26,12 +26,14 @@ from llm_strategy import (
     ScriptedModel,
     Session,
     Usage,
+    call_log,
     llm_strategy,
     use_cassette,
 )
 from llm_strategy.cassette.document import call_document, response_digest
 from llm_strategy.cassette.emitter import emit
 from llm_strategy.cassette.reader import load
+from llm_strategy.cassette.scope import CassetteScope
 from llm_strategy.cassette.shortcut import read_response
 from llm_strategy.cassette.verification import problems
 from llm_strategy.cli import main
@@ -376,6 +378,37 @@ def test_a_stream_ends_with_its_scope(path: Path) -> None:
             with pytest.raises(ModelError, match="has ended, and so has its recording"):
                 next(late)
     assert [response.pieces for response in responses(path)] == [("a",), ()]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_call_is_in_the_logs_once_it_has_been_read(path: Path, asynchronous: bool) -> None:
+    """Recorded or replayed: to its end, to where it was closed, or to the end of its scope."""
+
+    async def later(cassette: CassetteScope) -> list[int]:
+        whole, closed = (by(recorded(["a", "b"]), story_later)(topic) for topic in "xy")
+        counts = [len(cassette.calls)]
+        for step in (anext(whole), anext(closed), collected(whole), closed.aclose()):
+            await step
+            counts.append(len(cassette.calls))
+        return counts
+
+    def at_once(cassette: CassetteScope) -> list[int]:
+        whole, closed = (by(recorded(["a", "b"]), story)(topic) for topic in "xy")
+        counts = [len(cassette.calls)]
+        for step in (lambda: next(whole), lambda: next(closed), lambda: list(whole), closed.close):
+            step()
+            counts.append(len(cassette.calls))
+        return counts
+
+    for mode in ("new", "replay"):
+        with use_cassette(path, mode) as cassette, call_log() as log:
+            counts = asyncio.run(later(cassette)) if asynchronous else at_once(cassette)
+            assert counts == [0, 0, 0, 1, 2]
+            assert [call.key for call in log] == [call.key for call in cassette.calls]
+            unread = by(recorded([]), story)("z")
+            assert len(cassette.calls) == 2
+        assert len(cassette.calls) == 3
+        unread.close()
 
 
 # Not recorded
