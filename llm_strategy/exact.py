@@ -1,11 +1,13 @@
-"""Replies that pydantic's JSON parser would round or refuse: long decimal numbers, lone surrogates.
+"""Replies that pydantic's JSON parser would round, refuse or misread: long decimals, lone surrogates, "2024" as a date.
 
-Both are replaced in the text by something that it reads as it is, and put back by the schemas of the values:
-a number by a float that stands for it, half of a surrogate pair by a character of a private-use area.
+Numbers and surrogates are replaced in the text by something that it reads as it is, and put back by the schemas of
+the values: a number by a float that stands for it, half of a surrogate pair by a character of a private-use area.
+A text of digits, which pydantic takes for seconds since 1970 without a word, is no date.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator
@@ -21,6 +23,8 @@ from llm_strategy.carriers import Node, all_types, build, for_reading, rewritten
 # Where a float may not say the same: many digits, a zero at the end, an exponent.
 _MAYBE_LONG = re.compile(r"[0-9.]{16}|\.[0-9]*0(?![0-9.])|[0-9][eE]")
 _STRING_OR_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*+"|(-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)', re.DOTALL)
+_DIGITS = re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?\Z")
+_MAYBE_DIGITS = re.compile(r'"[-+]?[0-9]+(?:\.[0-9]*)?"')
 _WHOLE = re.compile(r"-?[0-9]+\Z")
 _PAIR_OR_LONE = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u([dD][89a-fA-F][0-9a-fA-F]{2})|\\[^u]"
@@ -58,11 +62,16 @@ class Exact:
 
     def __init__(self, core: Node) -> None:
         self._core = core
-        self.decimals = any(node["type"] == "decimal" for node in all_types(core))
+        kinds = {node["type"] for node in all_types(core)}
+        self.decimals = "decimal" in kinds
+        # Not where pydantic chooses among members by how exactly they fit, which the step behind a function blurs.
+        self._dates = not kinds.isdisjoint(("date", "datetime")) and "union" not in kinds
 
-    @staticmethod
-    def has_long_number(text: str) -> bool:
-        return _MAYBE_LONG.search(text) is not None
+    def is_needed(self, text: str) -> bool:
+        """Whether the ordinary way might read a reply as another value, without a complaint."""
+        if self.decimals and _MAYBE_LONG.search(text):
+            return True
+        return self._dates and _MAYBE_DIGITS.search(text) is not None
 
     @staticmethod
     def has_surrogate(text: str) -> bool:
@@ -71,8 +80,11 @@ class Exact:
     @cached_property
     def _validator(self) -> SchemaValidator:
         return build(
-            SchemaValidator, rewritten(self._core, lambda node, original: _put_back(for_reading(node, original)))
+            SchemaValidator, rewritten(self._core, lambda node, original: self._exact(for_reading(node, original)))
         )
+
+    def _exact(self, node: Node) -> Node:
+        return _no_digits(node) if self._dates and node["type"] in ("date", "datetime") else _put_back(node)
 
     def validate(self, text: str, *, strict: bool) -> Any:
         """The reply in a text, by the ordinary way's model; raises pydantic's ValidationError."""
@@ -170,6 +182,20 @@ def _decimal(value: Any) -> Any:
 def _number(value: Any) -> Any:
     text = _standing.get().numbers.get(value) if type(value) is float else None
     return value if text is None else float(text)
+
+
+def _no_digits(node: Node) -> Node:
+    """The schema of a date, or time and date, that no text of digits is."""
+    kept: Node = {name: node.pop(name) for name in ("ref", "serialization") if name in node}
+    # As JSON: behind a function pydantic would ask for a date, strictly, where JSON has a text.
+    inner = {"type": "json", "schema": node}
+    return {"type": "function-before", "function": {"type": "no-info", "function": _no_number}, "schema": inner, **kept}
+
+
+def _no_number(value: Any) -> str:
+    if isinstance(value, str) and _DIGITS.match(value):
+        raise ValueError("a text of digits is no date: write it as in ISO 8601")
+    return json.dumps(value)
 
 
 def _text(value: Any) -> Any:

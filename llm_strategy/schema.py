@@ -83,10 +83,10 @@ class Output:
         """
         plain = self._validator.validate_json
         exact = self._exact
-        precise = exact.decimals
+        exactly = exact.is_needed
 
         def validate(text: str, *, strict: bool = False) -> Any:
-            if precise and exact.has_long_number(text):
+            if exactly(text):
                 return exact.validate(text, strict=strict).return_value
             try:
                 return plain(text, strict=strict).return_value

@@ -350,6 +350,9 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "another minus": (float, '{"return_value": \u22125}'),
     "a comparison": (int, '{"return_value": <5}'),
     "a backslash before the end": (str, '{"return_value": "C:\\Users\\"}'),
+    "a year as a text": (datetime.datetime, '{"return_value": "2024"}'),
+    "a date without hyphens": (datetime.datetime | None, '{"return_value": "20240115"}'),
+    "a number as a key that is a date": (dict[datetime.date, int], '{"return_value": {"0": 1}}'),
 }
 
 
