@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.project import Project
 from llm_strategy.cassette.scope import CassetteScope, CassetteTurn, Rules
 from llm_strategy.context import Ask, Scope, Turn
@@ -35,8 +36,12 @@ class _ChildScope(CassetteScope):
             raise
         if isinstance(turn, CassetteTurn):
             used = (turn.ask.request.key, turn.occurrence)
-            self._tell({"used": used, "replayed": turn.call is not None})
+            self._tell({"used": used, "replayed": turn.call is not None, "place": (os.getpid(), turn.place)})
         return turn
+
+    def recorded_as(self, place: int, entry: Entry) -> None:
+        super().recorded_as(place, entry)
+        self._tell({"recorded": (entry.key, entry.occurrence), "place": (os.getpid(), place)})
 
     def mended(self, repairs: tuple[str, ...]) -> None:
         self._tell({"repairs": repairs})
@@ -52,6 +57,7 @@ class _ChildScope(CassetteScope):
 
 def read_journal(scope: CassetteScope, journal: Path) -> None:
     """Take in what child processes did in a scope."""
+    places: dict[tuple[int, ...], int] = {}
     for line in journal.read_text().splitlines():
         said = json.loads(line)
         if "miss" in said:
@@ -60,9 +66,13 @@ def read_journal(scope: CassetteScope, journal: Path) -> None:
             scope.account.caused(tuple(said["causes"]), scope.rules.owner or str(scope.path))
         elif "repairs" in said:
             scope.account.mended(tuple(said["repairs"]))
+        elif "recorded" in said:
+            # As in the parent, whose calls have the numbers of their recordings until these are in order.
+            if (place := places.get(tuple(said["place"]))) is not None:
+                scope.usage.calls[place] = tuple(said["recorded"])
         else:
-            key, occurrence = said["used"]
-            scope.usage.calls[len(scope.usage.calls) + _CHILDREN] = (key, occurrence)
+            place = places[tuple(said["place"])] = len(scope.usage.calls) + _CHILDREN
+            scope.usage.calls[place] = tuple(said["used"])
             scope.usage.written += not said["replayed"]
             scope.account.count(**{"replayed" if said["replayed"] else "asked": 1})
             # Looked into, so that the end of the scope puts in order what its children recorded.

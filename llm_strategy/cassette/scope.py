@@ -240,6 +240,10 @@ class CassetteScope(Scope):
     def copies(self) -> bool:
         return self.rules.mode == "new"
 
+    def recorded_as(self, place: int, entry: Entry) -> None:
+        """Keep account of which recording the call at this place of the log has got."""
+        self.usage.recorded_as(place, entry)
+
     def mended(self, repairs: tuple[str, ...]) -> None:
         """Keep account of a reply that had to be repaired."""
         self.account.mended(repairs)
@@ -284,6 +288,11 @@ class CassetteTurn(Turn):
         if entry is not None:
             self._replay(entry)
 
+    @property
+    def place(self) -> int:
+        """Where the call stands in the log of its scope."""
+        return self._logs[0][1]
+
     def _replay(self, entry: Entry) -> None:
         self._entry = entry
         self.finish(self._made(entry.response, replayed=True))
@@ -313,14 +322,14 @@ class CassetteTurn(Turn):
             entry = scope.file.append_copy(copied, scope.recorded_by)
             self.finish(self._made(entry.response, replayed=True))
             scope.account.count(copied=1)
-            scope.usage.recorded_as(self._logs[0][1], entry)
+            scope.recorded_as(self.place, entry)
         return True
 
     def record(self, response: Response) -> Call:
         scope = self._scope
         call = self._made(response)
         entry = scope.file.append(call, scope.recorded_by, scope.project.folder if scope.project else None)
-        scope.usage.recorded_as(self._logs[0][1], entry)
+        scope.recorded_as(self.place, entry)
         scope.account.asked_for(response)
         if scope.project is not None:
             scope.project.add(call.key, scope.file.path)
@@ -334,7 +343,7 @@ class CassetteTurn(Turn):
         if self.call is None:
             # The model failed: the next equal request is this occurrence, asked again.
             self._scope.calls.give_back(self.ask.request.key)
-            self._scope.usage.calls.pop(self._logs[0][1], None)
+            self._scope.usage.calls.pop(self.place, None)
         if self._held is not None:
             release(self._held, remove=True)
             self._held = None

@@ -371,6 +371,7 @@ def test_the_account_counts_what_was_done(tmp_path: Path) -> None:
 
 CHILDREN = '''
 import multiprocessing, sys
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from llm_strategy import Cassette, CassetteMiss, ScriptedModel, Session, llm_strategy
@@ -391,7 +392,16 @@ def attempt(number):
     except CassetteMiss:
         return "miss"
 
-def run(mode, numbers, parent=(), passed=True):
+@llm_strategy(ScriptedModel([["b1", "b2"], ["a1", "a2"]], name="test:teller", recorded=True))
+def tell() -> Iterator[str]:
+    """Tell."""
+    raise NotImplementedError
+
+def interleaved(number):
+    first, second = tell(), tell()
+    return [next(second), next(first), *second, *first]
+
+def run(mode, numbers, parent=(), passed=True, attempt=attempt):
     session = Session(Path("cassettes"), mode=mode)
     opened = session.open(Path("cassettes/x.yaml"), owner="tests/test_x.py::test_a")
     session.enter(opened)
@@ -466,6 +476,15 @@ def test_children_record_afresh_together_with_their_parent(tmp_path: Path) -> No
         print(sum(asked > 0 for _, asked in results), len(recorded()), account.asked)
 """
     assert in_children(program, tmp_path).splitlines() == ["3 4 4", "3 3 3"]
+
+
+def test_equal_requests_of_a_child_keep_their_answers(tmp_path: Path) -> None:
+    """Though the last of them was answered first: the parent, who puts the recordings in order, is told."""
+    program = """
+    for mode in ("new", None):
+        print(run(mode, [1], attempt=interleaved)[-1])
+"""
+    assert in_children(program, tmp_path).splitlines() == ["[['b1', 'a1', 'b2', 'a2']]"] * 2
 
 
 def test_a_child_process_finds_nothing_once_the_test_is_left(tmp_path: Path) -> None:
