@@ -37,7 +37,7 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
     `calls` and `path`.
 
     In the block CassetteMiss is raised for a call that may not be asked, CassetteError for a file
-    that cannot be trusted. Raises ValueError for an unknown mode.
+    that cannot be trusted. Raises ValueError for an unknown mode, TypeError for a generator to decorate.
     """
 
     def __init__(self, path: str | os.PathLike[str], mode: str | None = None, http: bool = False) -> None:
@@ -104,6 +104,12 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
         def again() -> use_cassette:
             return use_cassette(self._path, self._mode, self._http)
 
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            # Its body runs when it is read, after the block: models would be asked, and nothing recorded.
+            raise TypeError(
+                f"use_cassette cannot decorate {getattr(function, '__qualname__', function)}, a generator, whose body "
+                "runs after the call: decorate what reads it, or write `with use_cassette(...)` there"
+            )
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)

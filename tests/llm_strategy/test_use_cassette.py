@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import pickle
 import threading
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -416,6 +417,20 @@ def test_a_block_works_around_synchronous_and_asynchronous_code(tmp_path: Path, 
 
     asyncio.run(main())
     assert len(Cassette(tmp_path / "x.yaml")) == 1
+
+
+def test_a_generator_cannot_be_decorated(tmp_path: Path) -> None:
+    """Its body would run after the block, ask models, and be recorded nowhere: the error says where the block belongs."""
+
+    def numbers() -> Iterator[int]:
+        yield 1
+
+    async def later() -> AsyncIterator[int]:
+        yield 1
+
+    for function in (numbers, later):
+        with pytest.raises(TypeError, match=rf"{function.__name__}, a generator, .* decorate what reads it"):
+            use_cassette(tmp_path / "x.yaml")(function)
 
 
 def test_a_block_can_be_a_decorator(tmp_path: Path, counter: Counter) -> None:
