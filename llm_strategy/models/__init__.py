@@ -236,10 +236,16 @@ def _source(model: Any, name: str | None) -> ModelSource:
         # Made only when needed, so what it brings along cannot be part of the key: only the name is.
         settings: dict[str, JSON] | None = {} if name else None
         return ModelSource(model, name=name, settings=settings, recorded=True if name else None)
+    # Who forgets the model of an @llm_function gives its first argument in place of it: that may be long.
+    said = repr(model)
+    said = said if len(said) <= _LONGEST_REPR else f"{said[:_LONGEST_REPR]} ..."
     raise TypeError(
-        f"{model!r} is no model: give a string such as 'openai:gpt-5-mini', an openai client with name=..., a "
+        f"{said} is no model: give a string such as 'openai:gpt-5-mini', an openai client with name=..., a "
         "LangChain model, a function without arguments that makes one, or an object with name and generate()"
     )
+
+
+_LONGEST_REPR = 200
 
 
 def opening(model: Any) -> tuple[Message, ...]:

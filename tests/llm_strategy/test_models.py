@@ -127,6 +127,7 @@ WRONG: dict[str, tuple[Any, type[Exception], str]] = {
     "class": (ScriptedModel, TypeError, r"ScriptedModel is a class: give an instance, such as ScriptedModel\(\.\.\.\)"),
     "class to decorate": (threading.Thread, TypeError, r'write @llm_strategy\("openai:gpt-5-mini"\) above it'),
     "number": (3, TypeError, "3 is no model: give a string such as"),
+    "content": (b"x" * 1000, TypeError, r"^b'x{198} \.\.\. is no model: give a string such as"),
     "factory with parameters": (lambda key: Own(), TypeError, "is no model"),
     "without a name": (type("Nameless", (), {"generate": Smallest.generate})(), TypeError, "it has no name"),
 }
