@@ -277,7 +277,7 @@ def test_a_chain_given_to_a_function_is_not_changed_by_it() -> None:
 def test_a_dict_may_have_several_parts() -> None:
     """Images and files stand in a dict as Chat Completions has them; what is none of its parts is refused."""
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBO"}}
-    chain = ChatChain(None, [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, image]}])  # type: ignore[arg-type]
+    chain = ChatChain(None, [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, image]}])
     assert chain.messages == (Message("user", [TextPart("What is this?"), BlobPart("image", "image/png", "iVBO")]),)
     with pytest.raises(ValueError, match="content of type 'odd' is not known"):
-        ChatChain(None, [{"role": "user", "content": [{"type": "odd"}]}])  # type: ignore[arg-type]
+        ChatChain(None, [{"role": "user", "content": [{"type": "odd"}]}])

@@ -179,7 +179,7 @@ def test_content_stands_anywhere(folder: Path) -> None:
 
     shop = Shop("s", Path("a.png"), [Frame(Blob(b"1", "image/png", name="x/y.png"))])
     album = Album(title="t", cover=b"2", pages=[Page(1, Path("c.pdf"))], sound=Blob(b"3", "audio/wav"))
-    request = shop.find.request(  # type: ignore[attr-defined]
+    request = shop.find.request(
         album, [Path("a.png"), Path("b.JPG")], {"k": b"4"}, None, "text", Blob(b"5", "image/png"), f=Path("f.unknown")
     )
     assert arguments(request) == [
@@ -258,10 +258,10 @@ def test_bytes_without_a_mark_stay_text() -> None:
         (lambda: read.request(Path("a\0.png")), PromptError, r"document: no file can have the name"),
         (lambda: visit.request("a.png"), PromptError, r"page is marked as content, .* begins with https://"),
         (lambda: visit.request("file:///a.png"), PromptError, r"begins with https://"),
-        (lambda: describe.request("a.png"), TypeError, r"argument 'photo' must be bytes, not str"),  # type: ignore[arg-type]
+        (lambda: describe.request("a.png"), TypeError, r"argument 'photo' must be bytes, not str"),
         (lambda: Media("png"), ValueError, r"'png' is no media type"),
-        (lambda: Media(3), TypeError, r"a media type is a text"),  # type: ignore[arg-type]
-        (lambda: Blob("a", "image/png"), TypeError, r"content of a Blob is bytes, not str"),  # type: ignore[arg-type]
+        (lambda: Media(3), TypeError, r"a media type is a text"),
+        (lambda: Blob("a", "image/png"), TypeError, r"content of a Blob is bytes, not str"),
         (lambda: Blob(b"", ""), ValueError, r"'' is no media type"),
     ],
 )
@@ -342,7 +342,7 @@ def test_the_openai_client_sends_the_bytes() -> None:
     with Loopback('{"return_value": "a"}', '{"return_value": "b"}') as server, use_cassette("x.yaml", mode="live"):
         client = OpenAI(base_url=server.url, api_key="any", max_retries=0)
         assert attend(llm_strategy_model(client), *files) == "a"
-        assert attend(ChatOpenAI(base_url=server.url, api_key="any", model="m", max_retries=0), *files) == "b"  # type: ignore[arg-type]
+        assert attend(ChatOpenAI(base_url=server.url, api_key="any", model="m", max_retries=0), *files) == "b"
     for body in server.bodies:
         content = body["messages"][-1]["content"]
         assert content[0]["type"] == "text"

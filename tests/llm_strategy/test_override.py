@@ -200,7 +200,7 @@ def test_wrong_options_are_refused_where_they_are_written(
 def test_positional_options_are_refused() -> None:
     """`override(model)` says that options have names."""
     with pytest.raises(TypeError):
-        override(saying(2))  # type: ignore[misc]
+        override(saying(2))
 
 
 def test_a_conversation_keeps_its_messages() -> None:
@@ -416,21 +416,21 @@ def test_with_options_of_members() -> None:
     """Bound members, those of the class, static and class methods have it."""
     counter = Counter("a b")
     two = saying(2)
-    assert counter.count.with_options(model=two)("words") == 2  # type: ignore[attr-defined]
-    assert Counter.count.with_options(model=two)(counter, "words") == 2  # type: ignore[attr-defined]
-    assert asyncio.run(counter.acount.with_options(model=two)("words")) == 2  # type: ignore[attr-defined]
-    assert Counter.limit.with_options(model=two)("words") == 2  # type: ignore[attr-defined]
-    assert Counter.most.with_options(model=two)("words") == 2  # type: ignore[attr-defined]
-    bound: Any = counter.count.with_options(temperature=1).with_options(model=two)  # type: ignore[attr-defined]
+    assert counter.count.with_options(model=two)("words") == 2
+    assert Counter.count.with_options(model=two)(counter, "words") == 2
+    assert asyncio.run(counter.acount.with_options(model=two)("words")) == 2
+    assert Counter.limit.with_options(model=two)("words") == 2
+    assert Counter.most.with_options(model=two)("words") == 2
+    bound: Any = counter.count.with_options(temperature=1).with_options(model=two)
     assert asked(bound.request("words")) == ("local:2", {"temperature": 1.0})
     assert bound.parse('{"return_value": 4}') == 4
     with pytest.raises(PromptError, match="no docstring"):
-        counter.without_docstring.with_options(retries=1)  # type: ignore[attr-defined]
+        counter.without_docstring.with_options(retries=1)
 
 
 def test_a_bound_method_with_options_pickles() -> None:
     """It comes back with its options."""
-    bound: Any = Counter("a b").count.with_options(model="openai:gpt-5-mini", temperature=1)  # type: ignore[attr-defined]
+    bound: Any = Counter("a b").count.with_options(model="openai:gpt-5-mini", temperature=1)
     again = pickle.loads(pickle.dumps(bound.with_options(seed=3)))  # noqa: S301  # made on the same line
     assert asked(again.request("words")) == ("openai:gpt-5-mini", {"temperature": 1.0, "seed": 3})
 

@@ -235,7 +235,7 @@ def test_several_volatile_values_do_not_disturb_each_other() -> None:
         "now = <volatile>",
         "<volatile>",
     ]
-    request = f.request(*values)  # type: ignore[arg-type]
+    request = f.request(*values)
     assert text(request).partition("Arguments:\n\n")[2].splitlines()[:5] == [
         "now = <volatile>",
         "xnow = <volatile>",
@@ -304,9 +304,9 @@ def test_a_volatile_file_is_sent_and_not_kept(tmp_path: Path) -> None:
 
     one = look.request(tmp_path / "a.png", [tmp_path / "b.png"], "<volatile file 1>")
     assert one.key == look.request(tmp_path / "b.png", [tmp_path / "a.png"], "<volatile file 1>").key
-    assert [part.content for part in one.messages[-1].parts[1:]] == ["<volatile file 1>", "<volatile file 2>"]  # type: ignore[union-attr]
+    assert [part.content for part in one.messages[-1].parts[1:]] == ["<volatile file 1>", "<volatile file 2>"]
     sent = one.sent().messages[-1]
-    assert [part.content for part in sent.parts[1:]] == ["YS5wbmc=", "Yi5wbmc="]  # type: ignore[union-attr]
+    assert [part.content for part in sent.parts[1:]] == ["YS5wbmc=", "Yi5wbmc="]
     assert "\nshot = <image/png, attached as file 1>\n" in sent.content
     assert '\nnote = "<volatile file 1>"\n' in sent.content
 
@@ -344,9 +344,9 @@ def test_names_that_only_type_checkers_know() -> None:
             """Count."""
             raise NotImplementedError
 
-    price: Any = Price(1, MORNING)  # type: ignore[arg-type]
+    price: Any = Price(1, MORNING)
     assert '{"amount": 1, "at": "<volatile>"}' in text(price.count.request())
-    quote: Any = Quote(1)  # type: ignore[arg-type]
+    quote: Any = Quote(1)
     with pytest.raises(PromptError, match=r"'Volatile\[Decimal\]' of .*Quote.amount cannot be evaluated"):
         quote.count.request()
 
