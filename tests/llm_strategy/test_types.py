@@ -175,7 +175,6 @@ VALUES: dict[str, tuple[Any, list[Any]]] = {
     "float | int | bool": (float | int | bool, [1, 1.0, True]),
     "Path | UUID | str": (Path | UUID | str, [Path("a"), UUID(int=1), "a"]),
     "str | UUID": (str | UUID, ["00000000-0000-0000-0000-000000000001", UUID(int=1)]),
-    "HttpUrl | str": (HttpUrl | str, [HttpUrl("http://localhost/"), "http://localhost/", "x"]),
     "list | NamedTuple": (list[int] | Step, [[1, 2], Step(1, 2)]),
     "list | NamedTuple that stands there twice": (
         tuple[list[int] | Step, Step],
@@ -369,6 +368,15 @@ def test_the_schema_names_the_members_of_a_union_that_json_does_not_tell_apart()
     (member,) = [choice for choice in named["anyOf"] if choice["type"] == "object"]
     assert (member["properties"], member["required"]) == ({"$date": {"type": "string", "format": "date"}}, ["$date"])
     assert plain == {"anyOf": [{"type": "string", "format": "date"}, {"type": "string"}]}
+
+
+@pytest.mark.parametrize("annotation", [HttpUrl | str, str | HttpUrl], ids=str)
+def test_urls_are_told_from_texts(annotation: Any) -> None:
+    """A text stays one, even if it is a URL. Compared as text: in pydantic 2.10 equal URLs may be different."""
+    answer = function(annotation)
+    for value in (HttpUrl("http://localhost/"), "http://localhost/", "x"):
+        got = answer.parse(answer.reply(value))
+        assert (type(got), str(got)) == (type(value), str(value))
 
 
 def test_keys_that_are_no_json_are_text_where_text_is_allowed() -> None:
