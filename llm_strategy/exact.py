@@ -31,6 +31,7 @@ _PAIR_OR_LONE = re.compile(
     r"|([\ud800-\udfff])",
     re.DOTALL,
 )
+_ESCAPED_PAIR = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _MAYBE_LONE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 _FIRST_SURROGATE = 0xD800
 _SURROGATES = 2048
@@ -88,7 +89,8 @@ class Exact:
 
     def validate(self, text: str, *, strict: bool) -> Any:
         """The reply in a text, by the ordinary way's model; raises pydantic's ValidationError."""
-        area = next((area for area in _AREAS if not _uses(text, area)), _AREAS[0])
+        written = _ESCAPED_PAIR.sub(_pair, text)
+        area = next((area for area in _AREAS if not _uses(written, area)), _AREAS[0])
         text = _PAIR_OR_LONE.sub(lambda match: _stand_in(match, area), text)
         numbers: dict[float, str] = {}
         if self.decimals:
@@ -98,6 +100,11 @@ class Exact:
             return self._validator.validate_json(text, strict=strict)
         finally:
             _standing.reset(token)
+
+
+def _pair(match: re.Match[str]) -> str:
+    """The character that two escapes stand for."""
+    return (chr(int(match[1], 16)) + chr(int(match[2], 16))).encode("utf-16", "surrogatepass").decode("utf-16")
 
 
 def _uses(text: str, area: int) -> bool:

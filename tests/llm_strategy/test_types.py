@@ -569,3 +569,16 @@ def test_members_of_random_unions_come_back_as_themselves(data: st.DataObject) -
 
     assert same(got.value, drawn), (annotation, output.dump(drawn), got.value)
     assert got.repairs == ()
+
+
+@pytest.mark.parametrize("text", ["\U0010f000", '"\\udbfc\\udc00"'], ids=["as it is", "as escapes"])
+def test_a_character_that_stands_for_surrogates_elsewhere_stays_itself(text: str) -> None:
+    """Private-use characters stand for lone surrogates while a reply is read exactly, but not those that it holds."""
+    sent = text if text.startswith('"') else f'"{text}"'
+    reply = f'{{"return_value": [{sent}, "\\ud800", 9.99999000000000000001]}}'
+
+    assert function(tuple[str, str, Decimal]).parse(reply) == (
+        "\U0010f000",
+        "\ud800",
+        Decimal("9.99999000000000000001"),
+    )
