@@ -36,6 +36,12 @@ def is_implemented_class(cls: type) -> bool:
     return "__llm_recipe__" in vars(cls)
 
 
+def original_of(cls: type) -> type:
+    """The class that was decorated to make an implemented one."""
+    recipe: Recipe = cls.__llm_recipe__  # type: ignore[attr-defined]  # as above
+    return recipe.original
+
+
 def _reduce_ex(self: Any, protocol: Any) -> Any:
     kind = type(self)
     methods = [vars(base)["__reduce_ex__"] for base in kind.__mro__ if "__reduce_ex__" in vars(base)]

@@ -16,6 +16,7 @@ from pydantic_core import SchemaError, SchemaSerializer, SchemaValidator
 from llm_strategy.canonical import FrozenJSON
 from llm_strategy.carriers import (
     JSONSchema,
+    Node,
     all_types,
     build,
     for_reading,
@@ -26,6 +27,7 @@ from llm_strategy.carriers import (
 )
 from llm_strategy.errors import PromptError
 from llm_strategy.exact import Exact, is_utf8
+from llm_strategy.reconstruction import is_implemented_class, original_of
 from llm_strategy.typed_dicts import accepted
 
 _IMPOSSIBLE = (
@@ -55,12 +57,17 @@ class Output:
             ) from error
 
     @cached_property
-    def _core(self) -> Any:
+    def _written(self) -> Any:
+        """The core schema as pydantic made it."""
         return resolved(self.model.__pydantic_core_schema__)
 
     @cached_property
+    def _core(self) -> Any:
+        return _with_implemented_classes(self._written)
+
+    @cached_property
     def _carrying(self) -> bool:
-        return any(map(needs_carrying, all_types(self._core)))
+        return self._core is not self._written or any(map(needs_carrying, all_types(self._core)))
 
     @cached_property
     def _validator(self) -> Any:
@@ -116,6 +123,23 @@ class Output:
                 f"{self.place}: {value!r} is no value of its return type: {at}: {problem['msg']}"
             ) from None
         return text
+
+
+def _with_implemented_classes(core: Node) -> Node:
+    """The schema with an implemented class in each place of the class that was decorated.
+
+    A class whose fields speak of itself, as in `children: list["Tree"]`, is there by the name of both.
+    """
+    classes = {node["cls"] for node in all_types(core) if isinstance(node.get("cls"), type)}
+    implemented = {original_of(cls): cls for cls in classes if is_implemented_class(cls)}
+    if classes.isdisjoint(implemented):
+        return core
+
+    def replaced(node: Node, _original: Node) -> Node:
+        return {**node, "cls": implemented[node["cls"]]} if node.get("cls") in implemented else node
+
+    written: Node = rewritten(core, replaced)
+    return written
 
 
 def _reason(error: Exception) -> str:

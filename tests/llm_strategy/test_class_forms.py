@@ -987,3 +987,50 @@ def test_the_members_of_a_frozen_class_stay_frozen() -> None:
         llm_strategy(scripted())(FrozenAttrs)(1).x = 2
     with pytest.raises(pydantic.ValidationError):
         llm_strategy(scripted())(Pydantic)(x=1).x = 2
+
+
+def growing() -> ScriptedModel:
+    tree = {"name": "a", "children": [{"name": "b", "children": [{"name": "c", "children": []}]}]}
+    return ScriptedModel(lambda request: json.dumps({"return_value": tree}))
+
+
+@llm_strategy(growing())
+@dataclass
+class Tree:
+    name: str
+    children: list[Tree]
+
+    def grown(self) -> Tree:
+        """The tree a year later."""
+        raise NotImplementedError
+
+
+@llm_strategy(growing())
+@dataclass(frozen=True, slots=True)
+class FrozenTree:
+    name: str
+    children: list[FrozenTree]
+
+    def grown(self) -> FrozenTree:
+        """The tree a year later."""
+        raise NotImplementedError
+
+
+@llm_strategy(growing())
+class TreeModel(BaseModel):
+    name: str
+    children: list[TreeModel]
+
+    def grown(self) -> TreeModel:
+        """The tree a year later."""
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("kind", [Tree, FrozenTree, TreeModel])
+def test_a_class_that_contains_itself_returns_objects_that_a_model_implements_throughout(kind: Any) -> None:
+    """Its fields were declared when it was not implemented yet; what stands in them is all the same."""
+    grown = kind(name="a", children=[]).grown()
+
+    assert [type(grown), type(grown.children[0]), type(grown.children[0].children[0])] == [kind] * 3
+    assert grown.children[0].grown() == grown == kind.grown.parse(kind.grown.reply(grown))
+    assert copy.deepcopy(grown) == grown
