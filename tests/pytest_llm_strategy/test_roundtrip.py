@@ -214,8 +214,8 @@ def test_failures_come_again_with_lf(project: Project) -> None:
     """`--lf` runs the one that failed, whose module no test file stands for."""
     project.write(forms=LOSSY, test_one="import forms\n\ndef test_one():\n    assert forms\n")
     options = ("-p", "cacheprovider", "--llm-roundtrip")
-    project.pytester.runpytest_subprocess("-p", "no:randomly", *options).assert_outcomes(failed=3, passed=2, skipped=1)
-    project.pytester.runpytest_subprocess("-p", "no:randomly", *options, "--lf").assert_outcomes(failed=3, deselected=3)
+    project.pytester.runpytest_subprocess("-p", "no:randomly", *options).assert_outcomes(failed=4, passed=2, skipped=1)
+    project.pytester.runpytest_subprocess("-p", "no:randomly", *options, "--lf").assert_outcomes(failed=4, deselected=3)
 
 
 LOSSY = '''
