@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from llm_strategy.docstring import Documented, documented
+from llm_strategy.hints import has_fields
 from llm_strategy.rendering import field_names, type_text
 from llm_strategy.signature import description_in
 
@@ -60,11 +61,7 @@ def _is_typed_dict(kind: type) -> bool:
 
 def is_structured(kind: type) -> bool:
     """Whether the class declares fields or values in a way of its own, as dataclasses and enumerations do."""
-    if dataclasses.is_dataclass(kind) or issubclass(kind, enum.Enum) or hasattr(kind, "__attrs_attrs__"):
-        return True
-    if issubclass(kind, BaseModel):
-        return kind is not BaseModel
-    return _is_typed_dict(kind) or (issubclass(kind, tuple) and hasattr(kind, "_fields"))
+    return issubclass(kind, enum.Enum) or has_fields(kind)
 
 
 def _fields(kind: type) -> Iterator[tuple[str, Any, str | None]]:

@@ -540,7 +540,7 @@ def _record(draw: st.DrawFn, inner: st.SearchStrategy[Pair]) -> Pair:
 
 TYPES = st.recursive(st.sampled_from(SCALARS), _containers, max_leaves=4)
 UNIONS = st.lists(st.sampled_from(SCALARS), min_size=2, max_size=3, unique_by=lambda pair: str(pair[0])).map(
-    lambda pairs: (typing.Union[tuple(pair[0] for pair in pairs)], st.one_of(*(pair[1] for pair in pairs)))  # noqa: UP007
+    lambda pairs: (typing.Union[tuple(pair[0] for pair in pairs)], st.one_of(*(pair[1] for pair in pairs)))  # noqa: UP007  # `|` takes no list
 )
 
 
