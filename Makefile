@@ -13,7 +13,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 	"$$python" $(USABLE) 2>/dev/null && { echo "$$python"; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench install clean
+.PHONY: help demo test faults lint bench install clean
 
 help:  ## show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,9 @@ demo: install  ## record a small suite, replay it, change a prompt, see the miss
 
 test: install  ## run the tests, on every core; recorded calls are replayed
 	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+faults: install  ## the fault tests in their long form; they write docs/reference/guarantees.json
+	@FAULTS=long $(BIN)/python -m pytest tests/faults -n auto $(ARGS)
 
 lint: install  ## style, types and the floors of the architecture
 	@$(BIN)/ruff check

@@ -1,0 +1,49 @@
+"""The command `llm-strategy`: look at cassettes, check them and keep them in order.
+
+Each command is a module: its docstring is the help, `add` declares its arguments, `run` does the work and returns
+the exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+from llm_strategy import __version__
+from llm_strategy.cli import ls, show, verify
+from llm_strategy.cli.outcome import GOOD
+
+COMMANDS = (ls, show, verify)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    parsed = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A prompt may hold what the terminal cannot show, or what is no Unicode.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        return int(parsed.run(parsed))
+    except BrokenPipeError:
+        # The reader of a pipe, such as `head`, has seen enough; what is still to be flushed goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return GOOD
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("llm-strategy", description="Look at recorded model calls, and check them.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for module in COMMANDS:
+        help_text = (module.__doc__ or "").strip().splitlines()[0]
+        command = commands.add_parser(
+            module.__name__.rpartition(".")[2],
+            help=help_text.partition(":")[0].rstrip(".").lower(),
+            description=help_text,
+        )
+        module.add(command)
+        command.set_defaults(run=module.run)
+    return parser
