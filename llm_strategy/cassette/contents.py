@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from llm_strategy.cassette import document
-from llm_strategy.cassette.entry import DOCUMENT_END, Chunk, Entry
+from llm_strategy.cassette import document, obstacle
+from llm_strategy.cassette.emitter import LIMITS
+from llm_strategy.cassette.entry import Chunk, Entry
 from llm_strategy.cassette.reader import load
+from llm_strategy.cassette.spans import Conflict, Span, spans
 from llm_strategy.errors import CassetteError
 from llm_strategy.values import JSON
 
-_BOUNDARY = b"\n---"
 _KEY = re.compile(rb'---\nkey: "([0-9a-f]{64})"\n(?:function: "((?:[^"\\\n]|\\.)*)"\n)?')
 _HEADER = f'---\nformat: "{document.FORMAT}"\n'.encode()
-_CONFLICTS = (b"\n<<<<<<< ", b"\n>>>>>>> ")
+_DIGITS = re.compile("[0-9a-f]{64}")
 _TAIL = 100
 """Bytes that are compared to tell whether a file has only grown: a digest stands in them."""
 
@@ -37,6 +37,7 @@ class Contents:
         self.seen = 0
         self.spoken_for = 0
         self.torn = False
+        self._halves: dict[str, Entry] = {}
         self._chunk: Chunk | None = None
         self._tail = b""
 
@@ -44,13 +45,19 @@ class Contents:
         """What the file holds now: these contents and what has come behind them, or others if it was rewritten."""
         try:
             file = self.path.open("rb")
-        except IsADirectoryError:
-            raise CassetteError(f"{self.path} is a folder, not a cassette; move it away") from None
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise obstacle.unreadable(self.path, error) from None
         with file:
             status = os.fstat(file.fileno())
             # Another thread may be looking into the old contents: they are replaced whole.
             contents = self if self._goes_on(file, status) else Contents(self.path)
             file.seek(contents.seen)
+            if contents.header is None:
+                # It may be anything, of any size.
+                obstacle.check_beginning(self.path, file.read(obstacle.BEGINNING))
+                file.seek(contents.seen)
             data = file.read()
         is_first = contents.version is None
         contents.version = file_version(status)
@@ -70,16 +77,19 @@ class Contents:
 
     def _read(self, data: bytes) -> None:
         # A checkout on Windows has other line ends. Carriage returns of a recorded text are written as escapes.
-        chunk = Chunk(data.replace(b"\r\n", b"\n"), self._chunk)
-        conflicts = [at + 1 for marker in _CONFLICTS if (at := chunk.data.find(marker)) >= 0]
-        if chunk.data.startswith(_CONFLICTS[0][1:]):
-            conflicts = [0]
-        if conflicts:
+        chunk = Chunk(data.replace(b"\r\n", b"\n") if b"\r" in data else data, self._chunk)
+        try:
+            found = list(spans(chunk.data))
+        except Conflict as conflict:
             raise CassetteError(
-                f"{self.path}:{chunk.line(min(conflicts))}: git left conflict markers here: resolve them (keep whole "
+                f"{self.path}:{chunk.line(conflict.args[0])}: git left conflict markers here: resolve them (keep whole "
                 "documents of both sides, each from `---` to `digest:`)"
-            )
-        self._index(chunk)
+            ) from None
+        for span in found:
+            if self._is_torn(chunk, span):
+                chunk.end = span.start
+            else:
+                self._take(chunk, span)
         self.torn = chunk.end < len(chunk.data)
         end = chunk.end if len(chunk.data) == len(data) else _end_of_line(data, chunk.data.count(b"\n", 0, chunk.end))
         self.seen += end
@@ -87,64 +97,85 @@ class Contents:
         if end:
             self._chunk = chunk
 
-    def _index(self, chunk: Chunk) -> None:
-        """Find the documents of what was read; the last one may not be complete yet."""
-        data = chunk.data
-        starts = list(_starts(data))
-        for position, (start, end) in enumerate(zip(starts, [*starts[1:], len(data)], strict=False)):
-            if position == len(starts) - 1:
-                text = data[start:end]
-                if _is_torn_header(text) if self.header is None else not _is_complete(text):
-                    chunk.end = start
-                    break
-            self._take(chunk, start, end)
+    def _is_torn(self, chunk: Chunk, span: Span) -> bool:
+        """Whether nothing but the end of a document, or of the header, is missing."""
+        if not span.torn:
+            return False
+        text = chunk.data[span.start : span.end]
+        return _is_torn_header(text) if self.header is None else not _is_complete(text)
 
-    def _take(self, chunk: Chunk, start: int, end: int) -> None:
-        data = chunk.data
+    def _take(self, chunk: Chunk, span: Span) -> None:
+        data, start, end, plain, _ = chunk.data, *span
+        if end - start > LIMITS.document:
+            raise self._refused(chunk, start, f"a document of more than {LIMITS.document:,} bytes is not allowed here")
         if self.header is None:
-            self.header = document.check_header(load(data[start:end], source=str(self.path)), self.path)
+            if data[start:end].strip():
+                self.header = document.check_header(load(data[start:end], source=str(self.path)), self.path)
             return
-        found = _KEY.match(data, start, end)
-        number = len(self.order) + 1
+        found = _KEY.match(data, start, end) if plain else None
         if found:
-            key, function = found[1].decode(), _unquoted(found[2])
+            key, function = found[1].decode(), _unquoted(found[2] or b"") or None
+        elif end - start < 9 and data[start:end].strip(b"-\n ") == b"":
+            return
         else:
             # Another tool has written this: slower, and read all the same.
-            line = chunk.line(start)
-            parsed = load(data[start:end], source=str(self.path), first_line=line)
-            if parsed is None:
-                return
-            if not isinstance(parsed, dict) or not isinstance(parsed.get("key"), str):
-                raise CassetteError(
-                    f"{self.path}:{line}: this document is no recorded call; restore the file, or record again: "
-                    "pytest --llm-record=all"
-                )
-            key, function = parsed["key"], parsed.get("function")
-        entry = Entry(self.path, chunk, (start, end), number, (key, function))
+            key, function = self._identity(chunk, start, end)
+        entry = Entry(self.path, chunk, (start, end), len(self.order) + 1, (key, function))
+        equal = self.entries.get(key)
+        if equal is None:
+            equal = self.entries[key] = []
+            self._compare_halves(entry)
         self.order.append(entry)
-        equal = self.entries.setdefault(key, [])
         equal.append(entry)
         entry.occurrence = len(equal)
 
+    def _identity(self, chunk: Chunk, start: int, end: int) -> tuple[str, str | None]:
+        """Key and function of a document that has to be parsed to find them."""
+        text = chunk.data[start:end]
+        try:
+            parsed = load(text)
+        except CassetteError:
+            parsed = load(text, source=str(self.path), first_line=chunk.line(start))
+        if not isinstance(parsed, dict) or not isinstance(parsed.get("key"), str):
+            raise self._refused(chunk, start, "this document is no recorded call")
+        key, function = parsed["key"], parsed.get("function")
+        if not _DIGITS.fullmatch(key):
+            raise self._refused(chunk, start, "its key is not 64 hex digits: it was edited, or damaged")
+        if not isinstance(parsed.get("digest"), str):
+            raise self._refused(chunk, start, "it has no digest: it was edited, or damaged")
+        return key, function if isinstance(function, str) else None
 
-def _unquoted(name: bytes | None) -> str | None:
-    """The text of a quoted scalar; nearly always it has no escapes."""
-    if name is None or b"\\" not in name:
-        return None if name is None else name.decode()
-    text: str = load(b'name: "' + name + b'"')["name"]
+    def _compare_halves(self, entry: Entry) -> None:
+        """Find a damaged key: an equal call's later recording would answer in place of this one.
+
+        No two keys have a half in common, but for a damaged one and what it was. The digest tells which is which.
+        """
+        for half in (entry.key[:32], entry.key[32:]):
+            other = self._halves.setdefault(half, entry)
+            if other is not entry:
+                for damaged in (entry, other):
+                    if not damaged.is_sound:
+                        raise CassetteError(
+                            f"{damaged.place}: the key of this document does not agree with its digest, and resembles "
+                            "that of another: it was edited, or damaged. Restore the file, or record again: "
+                            "pytest --llm-record=all"
+                        )
+
+    def _refused(self, chunk: Chunk, start: int, problem: str) -> CassetteError:
+        return CassetteError(
+            f"{self.path}:{chunk.line(start)}: {problem}; restore the file, or record again: pytest --llm-record=all"
+        )
+
+
+def _unquoted(name: bytes) -> str:
+    """The text of a quoted scalar; nearly always it has no escapes. A damaged name does no harm: it is for people."""
+    if b"\\" not in name:
+        return name.decode("utf-8", "replace")
+    try:
+        text: str = load(b'name: "' + name + b'"')["name"]
+    except CassetteError:
+        return name.decode("utf-8", "replace")
     return text
-
-
-def _starts(data: bytes) -> Iterator[int]:
-    """Where documents begin: at a line with `---`, which nothing inside a document can begin with."""
-    if data.startswith(b"---") or data.strip():
-        yield 0
-    at = data.find(_BOUNDARY)
-    while at >= 0:
-        # Another tool may have put the first value beside it.
-        if data[at + 4 : at + 5] in (b"\n", b" "):
-            yield at + 1
-        at = data.find(_BOUNDARY, at + 1)
 
 
 def _end_of_line(data: bytes, number: int) -> int:
@@ -169,9 +200,7 @@ def _is_torn_header(text: bytes) -> bool:
 
 
 def _is_complete(text: bytes) -> bool:
-    if DOCUMENT_END.search(text[-90:]):
-        return True
-    # Another tool may have put the digest elsewhere.
+    """Whether another tool has put the digest elsewhere."""
     try:
         parsed = load(text)
     except CassetteError:

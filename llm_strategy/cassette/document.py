@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from itertools import accumulate
 from os.path import commonprefix
@@ -15,7 +16,7 @@ from llm_strategy.cassette.emitter import emit
 from llm_strategy.errors import CassetteError, SecretFound
 from llm_strategy.log import Call
 from llm_strategy.redaction import each_text, find_known, scrub, scrub_reply
-from llm_strategy.values import JSON, Request, Response
+from llm_strategy.values import JSON, Request, Response, Usage
 from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse
 
 FORMAT = "llm-strategy cassette"
@@ -110,16 +111,42 @@ def answered_by(header: Mapping[str, JSON]) -> tuple[str, ...]:
 def check_header(header: Any, path: object) -> dict[str, JSON]:
     """The header, if it is one that this version reads; raises CassetteError."""
     if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise not_ours(path)
+    number = header.get("version")
+    if isinstance(number, int) and number > VERSION:
         raise CassetteError(
-            f"{path} is not a cassette of llm-strategy: it does not begin with `format: {FORMAT}`. "
-            "Move it away, then record again: pytest --llm-record"
-        )
-    if header.get("version") != VERSION:
-        raise CassetteError(
-            f"{path} has format version {header.get('version')!r}; this llm-strategy reads version {VERSION}. "
+            f"{path} has format version {number}; this llm-strategy reads version {VERSION}. "
             "Upgrade with: pip install -U llm-strategy"
         )
+    if type(number) is not int or number != VERSION:
+        raise CassetteError(
+            f"{path} has format version {number!r}, which no release has written; this llm-strategy reads version "
+            f"{VERSION}. Restore the file, or record again: pytest --llm-record=all"
+        )
+    if "request_digest" in header:
+        raise CassetteError(
+            f"{path}: the line `---` between the header and the first call is missing, or damaged. Restore the file, "
+            "or record again: pytest --llm-record=all"
+        )
+    names, owner = header.get("answered_by", ()), header.get("recorded_by")
+    if not (isinstance(names, str) or _are_texts(names)) or not isinstance(owner, str | None):
+        raise CassetteError(
+            f"{path}: answered_by and recorded_by in the header are not texts: it was edited, or damaged. Restore the "
+            "file, or record again: pytest --llm-record=all"
+        )
     return header
+
+
+def _are_texts(names: Any) -> bool:
+    return isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+
+
+def not_ours(path: object) -> CassetteError:
+    """The error for a file without the header."""
+    return CassetteError(
+        f"{path} is not a cassette of llm-strategy: it does not begin with `format: {FORMAT}`. "
+        "Move it away, then record again: pytest --llm-record"
+    )
 
 
 def check_response(key: str, response: Any, sealed: object, place: object) -> Response:
@@ -132,17 +159,45 @@ def check_response(key: str, response: Any, sealed: object, place: object) -> Re
                 "is meant, accept it with `llm-strategy verify --accept`; else restore the file or record again: "
                 "pytest --llm-record=all"
             )
-        return HTTPResponse.of(response) if "status" in response else Response.from_json(response)
-    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        checked = HTTPResponse.of(response) if "status" in response else Response.from_json(response)
+        for value in (checked, *filter(None, [checked.usage])):
+            _check_types(value)
+        return checked
+    except (TypeError, LookupError, AttributeError, ValueError) as error:
         if isinstance(error, CassetteError):
             raise
         what = error if isinstance(error, ValueError) else repr(error)
         raise CassetteError(f"{place}: the recorded reply is not complete ({what}); mend it or record again") from None
 
 
-def stored_request(request: Any, place: str) -> Request:
-    """The request of a document; raises CassetteError."""
+def check_request(request: Any, sealed: object, place: object) -> Request:
+    """The request of a document, if its digest agrees; raises CassetteError."""
     try:
-        return HTTPRequest.of(request) if "url" in request else Request.from_json(request)
-    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        if digest(request) != sealed:
+            raise CassetteError(
+                f"{place}: the recorded request does not agree with its digest: it was edited, or damaged. Restore the "
+                "file, or record again: pytest --llm-record=all"
+            )
+        checked = HTTPRequest.of(request) if "url" in request else Request.from_json(request)
+        for value in (checked, *checked.messages, *(part for message in checked.messages for part in message.parts)):
+            _check_types(value)
+        return checked
+    except (TypeError, LookupError, AttributeError, ValueError) as error:
+        if isinstance(error, CassetteError):
+            raise
         raise CassetteError(f"{place}: the recorded request is not complete ({error!r}); record again") from None
+
+
+_TYPES: dict[Any, Any] = {
+    "str": str,
+    "str | None": str | None,
+    "int | None": int | None,
+    "Usage | None": Usage | None,
+}
+
+
+def _check_types(value: Any) -> None:
+    """Raises TypeError where a text or a number is something else, which a digest may well agree with."""
+    for field in fields(value):
+        if not isinstance(getattr(value, field.name), _TYPES.get(field.type, object)):
+            raise TypeError(f"{field.name} is not of the type {field.type}")

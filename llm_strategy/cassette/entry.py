@@ -67,7 +67,11 @@ class Entry:
     @property
     def model(self) -> str | None:
         found = _MODEL.search(self._source, self.start, self.end)
-        return found[1].decode() if found else self._request_json().get("model")
+        if found and b"\\" not in found[1]:
+            return found[1].decode("utf-8", "replace")
+        request = self.parsed.get("request")
+        model = request.get("model") if isinstance(request, dict) else None
+        return model if isinstance(model, str) else None
 
     @property
     def response(self) -> Response:
@@ -75,6 +79,14 @@ class Entry:
         if self._response is None:
             self._response = self._read_response()
         return self._response
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether key and response agree with their digest."""
+        try:
+            return self.response is not None
+        except CassetteError:
+            return False
 
     def _read_response(self) -> Response:
         start = self._source.find(b"\nresponse:\n", self.start, self.end)
@@ -106,13 +118,11 @@ class Entry:
         except CassetteError:
             return load(text, source=str(self.path), first_line=self._chunk.line(start))
 
-    def _request_json(self) -> dict[str, JSON]:
-        request = self.parsed.get("request")
-        return request if isinstance(request, dict) else {}
-
     @property
     def request(self) -> Request:
-        return restored(document.stored_request(self._request_json(), self.place), self.path)
+        """The recorded request, checked against its digest."""
+        whole = self.parsed
+        return restored(document.check_request(whole.get("request"), whole.get("request_digest"), self), self.path)
 
     def call(self, occurrence: int, *, request: Request | None = None, function: str | None = None) -> Call:
         return Call(self.key, occurrence, function or self.function, request or self.request, self.response, True)

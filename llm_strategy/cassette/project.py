@@ -49,7 +49,7 @@ class Project:
                 continue
             try:
                 entry = open_file(path).find(key, occurrence)
-                if entry is not None and not entry.response.closed_early:
+                if entry is not None and not entry.response.closed_early and entry.request is not None:
                     return entry
             except (CassetteError, OSError):
                 continue

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
+from llm_strategy.cassette.obstacle import missing
 from llm_strategy.cassette.store import open_file
 from llm_strategy.log import Call
 from llm_strategy.values import JSON
@@ -18,7 +19,7 @@ class Cassette(Sequence[Call]):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         if not self.path.exists():
-            raise FileNotFoundError(f"there is no cassette at {self.path}; record one: pytest --llm-record")
+            raise missing(self.path)
         self._file = open_file(self.path)
 
     @property

@@ -19,13 +19,10 @@ from llm_strategy.cassette.blob_files import write_blobs
 from llm_strategy.cassette.contents import Contents, file_version
 from llm_strategy.cassette.disk import LOCK_TIMEOUT, acquire, append_bytes, name_file, release, replace_file
 from llm_strategy.cassette.entry import Entry
-from llm_strategy.errors import CassetteError
+from llm_strategy.cassette.obstacle import check_file
 from llm_strategy.log import Call
 from llm_strategy.values import JSON, Request, Response
 from llm_strategy.wire.envelope import HTTPRequest
-
-LARGEST = 2 << 30
-"""Bytes of a cassette; a larger file is refused before it is read."""
 
 
 class CassetteFile:
@@ -48,8 +45,7 @@ class CassetteFile:
                 if contents.version is not None:
                     self._contents = Contents(self.path)
                 return
-            if status.st_size > LARGEST:
-                raise CassetteError(f"{self.path} is larger than {LARGEST >> 20} MiB; split it: a cassette per test")
+            check_file(self.path, status)
             if file_version(status) != contents.version:
                 self._contents = contents.read()
 

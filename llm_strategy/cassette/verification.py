@@ -12,16 +12,20 @@ from llm_strategy.cassette.blob_files import blob_problems
 from llm_strategy.cassette.disk import replace_file
 from llm_strategy.cassette.emitter import emit
 from llm_strategy.cassette.entry import Entry
-from llm_strategy.cassette.miss import shown
+from llm_strategy.cassette.miss import shown, shown_place
+from llm_strategy.cassette.obstacle import missing
+from llm_strategy.cassette.reader import is_own_format
 from llm_strategy.cassette.store import CassetteFile
 from llm_strategy.errors import CassetteError
+from llm_strategy.values import JSON
 
+_FIELDS = ("key", "function", "kind", "request", "response", "repairs", "request_digest", "digest")
 _AGAIN = "pytest --llm-record=all"
 
 
 def _read(path: Path) -> CassetteFile:
     if not path.exists():
-        raise FileNotFoundError(f"there is no cassette at {path}; record one: pytest --llm-record")
+        raise missing(path)
     file = CassetteFile(path)
     file.refresh()
     return file
@@ -35,15 +39,44 @@ def problems(path: Path) -> Iterator[str]:
     for entry in file.entries:
         try:
             parsed = entry.parsed
-            if digest(parsed.get("request")) != parsed.get("request_digest"):
-                yield f"{entry.place}: the recorded request does not agree with its digest"
             document.check_response(entry.key, parsed.get("response"), parsed.get("digest"), entry.place)
-            document.stored_request(parsed.get("request"), entry.place)
+            document.check_request(parsed.get("request"), parsed.get("request_digest"), entry.place)
+            yield from (f"{entry.place}: {problem}" for problem in _form_problems(parsed))
             for name, problem in blob_problems(parsed.get("request"), file.path):
                 if problem is not None:
                     yield f"{entry.place}: the blob {shown(name)} {problem}; restore it, or record again: {_AGAIN}"
         except CassetteError as error:
             yield str(error)
+
+
+def _form_problems(parsed: dict[str, JSON]) -> Iterator[str]:
+    """What no digest covers, or agrees with, and no writer writes."""
+    if (parsed.get("kind") == "http") != ("url" in parsed["request"]):
+        yield 'its kind is not that of its request: `kind: "http"` stands in calls over HTTP and in no other'
+    if not isinstance(parsed.get("function"), str | None):
+        yield "its function is no text"
+    if "" in parsed["response"].get("pieces", ()):
+        yield "one of its pieces is empty: take it out, then accept the change with `llm-strategy verify --accept`"
+
+
+def remarks(path: Path) -> Iterator[str]:
+    """What is worth knowing about a good cassette, each as the end of a sentence."""
+    file = _read(path)
+    data = path.read_bytes()
+    if b"\r\n" in data:
+        yield "its line ends are those of Windows; this line in .gitattributes keeps them: cassettes/** text eol=lf"
+    elif not is_own_format(data):
+        yield "another tool has changed its format"
+    first: dict[bytes, Entry] = {}
+    for entry in file.entries:
+        other = first.setdefault(entry.raw, entry)
+        if other is not entry:
+            yield (
+                f"{shown_place(entry)} repeats {shown_place(other)}: right where the same is asked twice; otherwise "
+                "`pytest --llm-record` removes it (from a cassette that tests share: `llm-strategy prune`)"
+            )
+        if unknown := [name for name in entry.parsed if name not in _FIELDS]:
+            yield f"{shown_place(entry)} has fields that this version does not know: {', '.join(map(repr, unknown))}"
 
 
 def missing_blobs(path: Path) -> Iterator[str]:

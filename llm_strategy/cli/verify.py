@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from llm_strategy.cassette.reader import is_own_format
-from llm_strategy.cassette.verification import accept, missing_blobs, problems
+from llm_strategy.cassette.verification import accept, missing_blobs, problems, remarks
 from llm_strategy.cli.outcome import CORRUPT, GOOD, MISSING, complain
 from llm_strategy.cli.places import add_paths, files
 from llm_strategy.errors import CassetteError
@@ -33,6 +32,6 @@ def run(arguments: argparse.Namespace) -> int:
             print(problem, file=sys.stderr)
         code = max(code, CORRUPT if found else MISSING if missing else GOOD)
         if not found and not missing:
-            own = is_own_format(path.read_bytes())
-            print(f"{path}: good" if own else f"{path}: good, though another tool has changed its format or line ends")
+            said = [f"{path}: good, though {remark}" for remark in remarks(path)]
+            print("\n".join(said or [f"{path}: good"]))
     return code

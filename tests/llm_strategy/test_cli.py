@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,12 @@ COMMAND = [sys.executable, "-c", "from llm_strategy.cli import main; raise Syste
 @llm_strategy(counting())
 def count(number: int) -> int:
     """Count."""
+    raise NotImplementedError
+
+
+@llm_strategy(ScriptedModel([["once", " upon"]], recorded=True))
+def tell() -> Iterator[str]:
+    """Tell a story."""
     raise NotImplementedError
 
 
@@ -143,7 +150,38 @@ def test_verify_notices_what_another_tool_has_written(folder: Path, capsys: pyte
     path = folder / "b.yaml"
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     assert main(["verify", "cassettes/b.yaml"]) == 0
-    assert "good, though another tool has changed" in capsys.readouterr().out
+    assert "good, though its line ends are those of Windows" in capsys.readouterr().out
+
+    path.write_bytes(path.read_bytes().replace(b"\r\n", b"\n").replace(b'function: "count"', b"function: count"))
+    assert main(["verify", "cassettes/b.yaml"]) == 0
+    assert "good, though another tool has changed its format" in capsys.readouterr().out
+
+
+def test_verify_remarks_on_a_recording_that_stands_twice(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With both lines and what removes it; it is right where a program asks twice and gets the same answer."""
+    path = folder / "b.yaml"
+    text = path.read_text("utf-8")
+    start = text.index("\n---\n") + 1
+    path.write_text(text + text[start:], "utf-8")
+    first, second = text[:start].count("\n") + 1, text.count("\n") + 1
+
+    assert main(["verify", "cassettes/b.yaml"]) == 0
+    said = capsys.readouterr().out
+    assert f"cassettes/b.yaml:{second} repeats cassettes/b.yaml:{first}" in said
+    assert "`pytest --llm-record` removes it" in said
+
+
+def test_verify_finds_an_empty_piece(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No writer makes one, whatever the digest says."""
+    path = tmp_path / "x.yaml"
+    with use_cassette(path, "new"):
+        assert "".join(tell()) == "once upon"
+    edit(path, '  - "once"\n', '  - "once"\n  - ""\n')
+    main(["verify", "--accept", str(path)])
+    capsys.readouterr()
+
+    assert main(["verify", str(path)]) == 5
+    assert "one of its pieces is empty" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", ["5", "null", "[a]"])

@@ -452,7 +452,7 @@ def test_a_reference_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
     assert main(["verify", str(path)]) == 5
     with use_cassette(path):
         assert describe(PNG) == "a cat"
-    with pytest.raises(CassetteError, match="the recorded request is not complete"):
+    with pytest.raises(CassetteError, match="the recorded request does not agree with its digest"):
         list(Cassette(path))
 
 
