@@ -11,6 +11,7 @@ from typing import Any
 from llm_strategy import blobs
 from llm_strategy.blobs import Identity
 from llm_strategy.cassette.disk import replace_file
+from llm_strategy.cassette.obstacle import in_the_way
 from llm_strategy.redaction import find_known
 from llm_strategy.values import JSON, BlobPart, Message, Request
 
@@ -46,12 +47,15 @@ def _write(data: bytes, folder: Path) -> None:
     path = folder / _place(identity)
     if _problem(path, identity) is None:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    attributes = folder / FOLDER / ".gitattributes"
-    if not attributes.exists():
-        # So that git leaves the line ends of text alone.
-        attributes.write_bytes(b"* -text\n")
-    replace_file(path, [data])
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        attributes = folder / FOLDER / ".gitattributes"
+        if not attributes.exists():
+            # So that git leaves the line ends of text alone.
+            attributes.write_bytes(b"* -text\n")
+        replace_file(path, [data])
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        raise in_the_way(path) from None
 
 
 def _parts(request: Request) -> Iterator[BlobPart]:

@@ -16,7 +16,7 @@ from llm_strategy.errors import CassetteError
 from llm_strategy.values import JSON
 
 _KEY = re.compile(rb'---\nkey: "([0-9a-f]{64})"\n(?:function: "((?:[^"\\\n]|\\.)*)"\n)?')
-_HEADER = f'---\nformat: "{document.FORMAT}"\n'.encode()
+_HEADER = f'---\nformat: "{obstacle.FORMAT}"\n'.encode()
 _DIGITS = re.compile("[0-9a-f]{64}")
 _TAIL = 100
 """Bytes that are compared to tell whether a file has only grown: a digest stands in them."""
@@ -99,7 +99,7 @@ class Contents:
 
     def _is_torn(self, chunk: Chunk, span: Span) -> bool:
         """Whether nothing but the end of a document, or of the header, is missing."""
-        if not span.torn:
+        if not span.torn or span.end - span.start > LIMITS.document:
             return False
         text = chunk.data[span.start : span.end]
         return _is_torn_header(text) if self.header is None else not _is_complete(text)

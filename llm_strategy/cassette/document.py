@@ -13,13 +13,13 @@ from typing import Any
 from llm_strategy.canonical import digest
 from llm_strategy.cassette.blob_files import by_reference
 from llm_strategy.cassette.emitter import emit
+from llm_strategy.cassette.obstacle import FORMAT, not_ours
 from llm_strategy.errors import CassetteError, SecretFound
 from llm_strategy.log import Call
 from llm_strategy.redaction import each_text, find_known, scrub, scrub_reply
 from llm_strategy.values import JSON, Request, Response, Usage
 from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse
 
-FORMAT = "llm-strategy cassette"
 VERSION = 1
 
 
@@ -139,14 +139,6 @@ def check_header(header: Any, path: object) -> dict[str, JSON]:
 
 def _are_texts(names: Any) -> bool:
     return isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
-
-
-def not_ours(path: object) -> CassetteError:
-    """The error for a file without the header."""
-    return CassetteError(
-        f"{path} is not a cassette of llm-strategy: it does not begin with `format: {FORMAT}`. "
-        "Move it away, then record again: pytest --llm-record"
-    )
 
 
 def check_response(key: str, response: Any, sealed: object, place: object) -> Response:

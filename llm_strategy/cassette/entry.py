@@ -21,20 +21,21 @@ _MODEL = re.compile(rb'\nrequest:\n  model: "((?:[^"\\\n]|\\.)*)"\n')
 class Chunk:
     """What was read of a file at once, with `\n` for line ends; `end` is where its last whole document ends."""
 
-    __slots__ = ("before", "data", "end")
+    __slots__ = ("_counted", "before", "data", "end")
 
     def __init__(self, data: bytes, before: Chunk | None) -> None:
         self.data = data
         self.end = len(data)
         self.before = before
+        self._counted: tuple[int, int] | None = None
 
     def line(self, at: int) -> int:
-        """The line in the file, counted only where a message needs it."""
-        line = 1 + self.data.count(b"\n", 0, at)
-        before = self.before
-        while before is not None:
-            line += before.data.count(b"\n", 0, before.end)
-            before = before.before
+        """The line in the file, counted only where a message needs it, and onwards from the place asked for last."""
+        if self._counted is None:
+            self._counted = 0, 1 if self.before is None else self.before.line(self.before.end)
+        start, line = self._counted
+        line += self.data.count(b"\n", start, at) if at >= start else -self.data.count(b"\n", at, start)
+        self._counted = at, line
         return line
 
 

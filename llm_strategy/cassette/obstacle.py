@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
 from pathlib import Path
 
-from llm_strategy.cassette.document import FORMAT, not_ours
 from llm_strategy.errors import CassetteError
+
+FORMAT = "llm-strategy cassette"
+"""What a header says first."""
 
 LARGEST = 2 << 30
 """Bytes of a cassette; a larger file is refused before it is read."""
@@ -47,9 +50,22 @@ def missing(path: Path) -> FileNotFoundError:
 
 def unreadable(path: Path, error: OSError) -> CassetteError:
     """The error for a file that the system does not give out."""
-    why = (error.strerror or str(error)).lower()
-    cure = f"; give yourself the right to read it: chmod u+r {path}" if isinstance(error, PermissionError) else ""
-    return CassetteError(f"{path} cannot be read: {why}{cure}")
+    cure = ""
+    if isinstance(error, PermissionError):
+        cure = f"; give yourself the right to read it: chmod u+r {path}"
+    elif isinstance(error, NotADirectoryError):
+        return in_the_way(path)
+    elif error.errno == errno.ELOOP:
+        cure = f"; remove the link, {_RECORD}"
+    return CassetteError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}{cure}")
+
+
+def in_the_way(path: Path) -> CassetteError:
+    """The error for a file that cannot be where something else is, or below it."""
+    if path.is_dir():
+        return CassetteError(f"{path} is a folder, where a file belongs; move it away, then try again")
+    file = next((folder for folder in reversed(path.parents) if folder.exists() and not folder.is_dir()), path.parent)
+    return CassetteError(f"{path} cannot be there: {file} is not a folder; move that away, then try again")
 
 
 def check_beginning(path: Path, data: bytes) -> None:
@@ -61,6 +77,14 @@ def check_beginning(path: Path, data: bytes) -> None:
         # Short enough to be parsed as a whole, which may say more.
         return
     raise not_ours(path) if problem is None else CassetteError(problem)
+
+
+def not_ours(path: object) -> CassetteError:
+    """The error for a file without the header."""
+    return CassetteError(
+        f"{path} is not a cassette of llm-strategy: it does not begin with `format: {FORMAT}`. "
+        "Move it away, then record again: pytest --llm-record"
+    )
 
 
 def _known(path: Path, data: bytes) -> str | None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from functools import cached_property
 from pathlib import Path
 
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.store import open_file
+from llm_strategy.cassette.survey import keys_in
 from llm_strategy.errors import CassetteError
-
-_KEY = re.compile(rb'^key: "?([0-9a-f]{64})"?\r?$', re.MULTILINE)
 
 
 class Project:
@@ -25,10 +23,9 @@ class Project:
     def _paths(self) -> dict[str, list[Path]]:
         paths: dict[str, list[Path]] = {}
         for path in sorted(self.folder.rglob("*.yaml")):
-            if path.name.endswith(".new.yaml") or not path.is_file():
-                continue
-            for found in _KEY.finditer(path.read_bytes()):
-                paths.setdefault(found[1].decode(), []).append(path)
+            if not path.name.endswith(".new.yaml"):
+                for key in keys_in(path):
+                    paths.setdefault(key, []).append(path)
         return paths
 
     def add(self, key: str, path: Path) -> None:

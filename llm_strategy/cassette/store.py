@@ -19,7 +19,7 @@ from llm_strategy.cassette.blob_files import write_blobs
 from llm_strategy.cassette.contents import Contents, file_version
 from llm_strategy.cassette.disk import LOCK_TIMEOUT, acquire, append_bytes, name_file, release, replace_file
 from llm_strategy.cassette.entry import Entry
-from llm_strategy.cassette.obstacle import check_file
+from llm_strategy.cassette.obstacle import check_file, unreadable
 from llm_strategy.log import Call
 from llm_strategy.values import JSON, Request, Response
 from llm_strategy.wire.envelope import HTTPRequest
@@ -45,9 +45,16 @@ class CassetteFile:
                 if contents.version is not None:
                     self._contents = Contents(self.path)
                 return
+            except OSError as error:
+                raise unreadable(self.path, error) from None
             check_file(self.path, status)
             if file_version(status) != contents.version:
-                self._contents = contents.read()
+                try:
+                    self._contents = contents.read()
+                except BaseException:
+                    # Half read, it would look empty to who asks again, and be written over.
+                    self._contents = Contents(self.path)
+                    raise
 
     def _reload(self) -> None:
         """Read again what was just replaced; a file system may give the new file the old one's number."""

@@ -39,8 +39,8 @@ def problems(path: Path) -> Iterator[str]:
     for entry in file.entries:
         try:
             parsed = entry.parsed
-            document.check_response(entry.key, parsed.get("response"), parsed.get("digest"), entry.place)
-            document.check_request(parsed.get("request"), parsed.get("request_digest"), entry.place)
+            document.check_response(entry.key, parsed.get("response"), parsed.get("digest"), entry)
+            document.check_request(parsed.get("request"), parsed.get("request_digest"), entry)
             yield from (f"{entry.place}: {problem}" for problem in _form_problems(parsed))
             for name, problem in blob_problems(parsed.get("request"), file.path):
                 if problem is not None:
@@ -63,8 +63,12 @@ def remarks(path: Path) -> Iterator[str]:
     """What is worth knowing about a good cassette, each as the end of a sentence."""
     file = _read(path)
     data = path.read_bytes()
-    if b"\r\n" in data:
+    if not file.entries:
+        yield "it holds no call: record some with `pytest --llm-record`, or remove it"
+    elif b"\r\n" in data:
         yield "its line ends are those of Windows; this line in .gitattributes keeps them: cassettes/** text eol=lf"
+    elif data.startswith(b"\xef\xbb\xbf"):
+        yield "it begins with a byte order mark, which an editor has put there: save it as UTF-8 without BOM"
     elif not is_own_format(data):
         yield "another tool has changed its format"
     first: dict[bytes, Entry] = {}
