@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from llm_strategy.content import Media as Media
     from llm_strategy.errors import CassetteError as CassetteError
     from llm_strategy.errors import CassetteMiss as CassetteMiss
+    from llm_strategy.errors import ChangingPromptWarning as ChangingPromptWarning
     from llm_strategy.errors import LLMStrategyError as LLMStrategyError
     from llm_strategy.errors import ModelError as ModelError
     from llm_strategy.errors import PromptError as PromptError
@@ -53,6 +54,7 @@ _HOMES = {
     "Cassette": "cassette.recordings",
     "CassetteError": "errors",
     "CassetteMiss": "errors",
+    "ChangingPromptWarning": "errors",
     "ChatChain": "chat",
     "Fault": "cassette.faults",
     "LLMStrategyError": "errors",
@@ -85,6 +87,7 @@ __all__ = [
     "Cassette",
     "CassetteError",
     "CassetteMiss",
+    "ChangingPromptWarning",
     "ChatChain",
     "Fault",
     "LLMStrategyError",

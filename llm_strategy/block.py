@@ -7,6 +7,7 @@ import inspect
 import itertools
 import os
 import threading
+import warnings
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from llm_strategy.cassette.commit import commit
 from llm_strategy.cassette.modes import check_mode, mode_of_environment
 from llm_strategy.cassette.scope import CassetteScope, Rules
 from llm_strategy.context import Ask, Scope, Turn, current, enter_block, leave_block
+from llm_strategy.errors import ChangingPromptWarning
 from llm_strategy.log import CallLog
 from llm_strategy.session import running
 
@@ -37,7 +39,9 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
     `calls` and `path`.
 
     In the block CassetteMiss is raised for a call that may not be asked, CassetteError for a file
-    that cannot be trusted. Raises ValueError for an unknown mode, TypeError for a generator to decorate.
+    that cannot be trusted. A block that recorded a prompt with a value that differs from run to run, such as
+    a random id, warns with ChangingPromptWarning when it ends outside pytest. Raises ValueError for an
+    unknown mode, TypeError for a generator to decorate.
     """
 
     def __init__(self, path: str | os.PathLike[str], mode: str | None = None, http: bool = False) -> None:
@@ -93,6 +97,8 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
             commit(scope, passed=error is None)
         finally:
             _numbers[scope.path].discard(scope.rules.alongside)
+        if running() is None and error is None:
+            _warn(scope)
 
     async def __aenter__(self) -> CassetteScope:
         return self.__enter__()
@@ -125,6 +131,17 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
                 return function(*args, **kwargs)
 
         return called
+
+
+def _warn(scope: CassetteScope) -> None:
+    """Outside of a session nobody else says what the account says of changing values."""
+    if scope.before is not None:
+        from llm_strategy.volatility.second_process import collect
+
+        collect()
+        for text in scope.account.changing_values:
+            told = f"a recorded prompt holds what differs from run to run, so that no recording will answer it: {text}"
+            warnings.warn(f"{told}. {scope.account.cure}", ChangingPromptWarning, stacklevel=3)
 
 
 _numbers: defaultdict[Path, set[int]] = defaultdict(set)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from sysconfig import get_paths
@@ -11,12 +12,16 @@ from types import FrameType
 
 def caller() -> tuple[str, int] | tuple[None, None]:
     """File and line of the innermost frame that belongs to no library; Nones in a thread that has none."""
+    return next(callers(), (None, None))
+
+
+def callers() -> Iterator[tuple[str, int]]:
+    """File and line of each frame around this one that belongs to no library, the innermost first."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if not _is_library(frame.f_code.co_filename):
-            return frame.f_code.co_filename, frame.f_lineno
+            yield frame.f_code.co_filename, frame.f_lineno
         frame = frame.f_back
-    return None, None
 
 
 @cache

@@ -11,10 +11,10 @@ from __future__ import annotations
 import importlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from llm_strategy import slot
 from llm_strategy.errors import CassetteMiss
@@ -23,18 +23,21 @@ from llm_strategy.values import Request, Response
 
 if TYPE_CHECKING:
     from llm_strategy.models import ModelSource
+    from llm_strategy.signature import Signature
 
 
 class CallSite(NamedTuple):
     """Where a request comes from; for errors.
 
-    `blocks` are the pieces of the last message and what each of them says: (subject, text, end).
+    `blocks` are the pieces of the last message and what each of them says: (subject, text, end). `given` is what they
+    were rendered from: the signature, what a member is called on, and the arguments.
     """
 
     function: str | None = None
     file: str | None = None
     line: int | None = None
     blocks: Sequence[tuple[str, str, str]] = ()
+    given: tuple[Signature, Any, Mapping[str, Any]] | None = None
 
 
 class Ask(NamedTuple):

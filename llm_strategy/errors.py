@@ -1,8 +1,9 @@
-"""What can go wrong.
+"""What can go wrong, and what will.
 
 BaseException
 ├── CassetteMiss              no recording answers a request
 └── Exception
+    ├── ChangingPromptWarning a recorded prompt holds what the next run will not have (a UserWarning)
     └── LLMStrategyError
         ├── PromptError       a member that no prompt can be made from (also NotImplementedError)
         ├── ReplyError        a reply that is not a value of the return type (also ValueError)
@@ -68,6 +69,10 @@ class CassetteError(LLMStrategyError, ValueError):
 
 class SecretFound(LLMStrategyError, ValueError):
     """A credential stands in a prompt, so that recording it would write the credential down."""
+
+
+class ChangingPromptWarning(UserWarning):
+    """A prompt was recorded that holds a value which differs from run to run."""
 
 
 class CassetteMiss(BaseException):

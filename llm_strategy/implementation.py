@@ -76,7 +76,7 @@ class _Prepared:
             return driver(opening_steps(self.prompt, self.rendered, self.options), self.options, CallSite())
         signature = self.prompt.signature
         steps = engine.value_steps(self.rendered.request, self.prompt.output, self.options)
-        site = CallSite(signature.name, signature.file, signature.line, self.rendered.blocks)
+        site = CallSite(signature.name, signature.file, signature.line, self.rendered.blocks, self.rendered.given)
         return driver(steps, self.options, site)
 
 

@@ -52,10 +52,11 @@ _MOST_RESOLVED = 256
 
 
 class Rendered(NamedTuple):
-    """A request, and the blocks that its last message is made of."""
+    """A request, the blocks that its last message is made of, and what they were rendered from."""
 
     request: Request
     blocks: Sequence[Block]
+    given: tuple[Signature, Any, Mapping[str, Any]]
 
 
 class Prompt:
@@ -185,7 +186,7 @@ class Prompt:
         opening = before if before and before[0].role == "system" else (system, *before)
         messages = (*opening, Message("user", (TextPart(text), *found.parts)))
         request = Request(model, messages, self.output.schema, (), settings, found.volatile)
-        return Rendered(request, [*head, *rest])
+        return Rendered(request, [*head, *rest], (self.signature, owner, arguments))
 
     def _head(self, owner: Any) -> tuple[Sequence[Block], str]:
         """Signature, docstring and types, and their text; the same for all instances of a class."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import sys
 import tempfile
 import threading
 from contextlib import AbstractContextManager
@@ -220,6 +221,14 @@ class Session:
                     from llm_strategy.cassette.commit import prune
 
                     prune(scope)
+            self._collect()
+
+    def _collect(self) -> None:
+        """Take in what the second process has found, if prompts were recorded and sent there."""
+        if "llm_strategy.volatility.second_process" in sys.modules:
+            from llm_strategy.volatility.second_process import collect
+
+            collect()
 
 
 class _Outside:

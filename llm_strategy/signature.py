@@ -155,6 +155,12 @@ class Signature:
         description = description_in(described) or self._documented.descriptions.get(parameter.name)
         return Parameter(parameter.name, annotation, parameter.kind, description)
 
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """What the parameters are that a call leaves out."""
+        parameters = self._for_binding.parameters.values()
+        return {item.name: item.default for item in parameters if item.default is not item.empty}
+
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of one call by parameter, defaults included.
 

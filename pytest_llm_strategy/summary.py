@@ -9,7 +9,7 @@ import pytest
 from llm_strategy import Session
 
 _SHOWN = 10
-"""Causes of misses that are listed."""
+"""Causes of misses, and changing values, that are listed."""
 
 
 def write(reporter: pytest.TerminalReporter, session: Session) -> None:
@@ -25,6 +25,14 @@ def write(reporter: pytest.TerminalReporter, session: Session) -> None:
         reporter.write_line(f"  {_repairs(account.repaired, account.repairs)}")
     for note in account.notes:
         reporter.write_line(f"  {note}")
+    changing = account.changing_values
+    if changing:
+        told = "recorded prompts hold what differs from run to run, so that no recording will answer them"
+        reporter.write_line(f"  {told}. {account.cure}:", yellow=True)
+    for line in changing[:_SHOWN]:
+        reporter.write_line(f"    {line}")
+    if len(changing) > _SHOWN:
+        reporter.write_line(f"    and {len(changing) - _SHOWN} more")
 
 
 def _repairs(replies: int, repairs: Mapping[str, int]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from llm_strategy.values import Response
@@ -17,6 +17,7 @@ class Account:
 
     `causes` counts, for each thing that changed, the tests that missed a recording because of it;
     `repaired` counts the replies that could only be read after a repair, `repairs` each kind of it.
+    `changing` has what stood in prompts that differs from run to run: how many calls held it, a value, a key.
     """
 
     replayed: int = 0
@@ -30,6 +31,7 @@ class Account:
     output_tokens: int = 0
     causes: dict[str, list[str]] = field(default_factory=dict)
     repairs: dict[str, int] = field(default_factory=dict)
+    changing: dict[str, list[Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     _refreshed: set[tuple[Path, str]] = field(default_factory=set, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
@@ -52,6 +54,23 @@ class Account:
             self.repaired += 1
             for repair in repairs:
                 self.repairs[repair] = self.repairs.get(repair, 0) + 1
+
+    def changes(self, function: str, finding: str, value: str, key: str, calls: int = 1) -> None:
+        """Note a value in recorded prompts of a function that the next run will not have."""
+        with self._lock:
+            known = self.changing.setdefault(f"{function}: {finding}", [0, value, key])
+            known[0] += calls
+
+    cure: ClassVar[str] = "Declare it Volatile[...], or give it a stable form"
+    """What to do about a value that differs from run to run."""
+
+    @property
+    def changing_values(self) -> list[str]:
+        """A line for each value that differs from run to run."""
+        return [
+            f"{finding}, {value} ({calls} call{'s' * (calls != 1)}; llm-strategy why {key[:12]})"
+            for finding, (calls, value, key) in self.changing.items()
+        ]
 
     def caused(self, causes: tuple[str, ...], test: str) -> None:
         """Note why a test missed a recording."""
@@ -80,7 +99,11 @@ class Account:
                 self.notes += [note for note in value if note not in self.notes]
             elif isinstance(value, dict):
                 for key, found in value.items():
-                    if name == "repairs":
+                    if name == "changing":
+                        function, _, finding = key.partition(": ")
+                        calls, seen, call = found
+                        self.changes(function, finding, seen, call, calls)
+                    elif name == "repairs":
                         self.repairs[key] = self.repairs.get(key, 0) + found
                     else:
                         self.causes.setdefault(key, []).extend(found)

@@ -24,6 +24,8 @@ def open_child(described: str) -> Scope:
 class _ChildScope(CassetteScope):
     """Tells the parent by a journal which recordings were used, and what was missed."""
 
+    renders_twice = False
+
     def __init__(self, path: Path, rules: Rules, journal: Path, project: Project, model: str | None) -> None:
         super().__init__(path, rules, project=project, default_model=model)
         self._journal = journal
@@ -46,6 +48,9 @@ class _ChildScope(CassetteScope):
     def mended(self, repairs: tuple[str, ...]) -> None:
         self._tell({"repairs": repairs})
 
+    def changes(self, function: str, finding: str, value: str, key: str) -> None:
+        self._tell({"changes": (function, finding, value, key)})
+
     def _tell(self, line: dict[str, object]) -> None:
         text = json.dumps(line) + "\n"
         handle = os.open(self._journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -66,6 +71,8 @@ def read_journal(scope: CassetteScope, journal: Path) -> None:
             scope.account.caused(tuple(said["causes"]), scope.rules.owner or str(scope.path))
         elif "repairs" in said:
             scope.account.mended(tuple(said["repairs"]))
+        elif "changes" in said:
+            scope.changes(*said["changes"])
         elif "recorded" in said:
             # As in the parent, whose calls have the numbers of their recordings until these are in order.
             if (place := places.get(tuple(said["place"]))) is not None:

@@ -26,6 +26,7 @@ from llm_strategy.values import Response
 
 if TYPE_CHECKING:
     from llm_strategy.cassette.project import Project
+    from llm_strategy.volatility.watch import Recordings
 
 NEW_SUFFIX = ".new.yaml"
 
@@ -82,7 +83,13 @@ class Usage:
 
 
 class CassetteScope(Scope):
-    """Calls that belong to one cassette. Touches no file before the first call."""
+    """Calls that belong to one cassette. Touches no file before the first call.
+
+    `renders_twice` says whether what is recorded is rendered in a second process too. `before` is what the cassette
+    held before this scope recorded anything.
+    """
+
+    renders_twice = True
 
     def __init__(
         self,
@@ -101,6 +108,7 @@ class CassetteScope(Scope):
         self.project = project
         self.misses: list[CassetteMiss] = []
         self.usage = Usage()
+        self.before: Recordings | None = None
         self._streams: WeakSet[Stream] = WeakSet()
         self._lock = threading.Lock()
         self._file: CassetteFile | None = None
@@ -248,6 +256,10 @@ class CassetteScope(Scope):
         """Keep account of a reply that had to be repaired."""
         self.account.mended(repairs)
 
+    def changes(self, function: str, finding: str, value: str, key: str) -> None:
+        """Keep account of a value in a recorded prompt that the next run will not have."""
+        self.account.changes(function, finding, value, key)
+
 
 _VOLATILE = ", or mark the parameter Volatile[...]"
 
@@ -287,6 +299,11 @@ class CassetteTurn(Turn):
         self._entry: Entry | None = None
         if entry is not None:
             self._replay(entry)
+        else:
+            # Loaded here because replaying, which most runs only do, needs none of it.
+            from llm_strategy.cassette.observation import Observation
+
+            self._observation = Observation(scope, ask)
 
     @property
     def place(self) -> int:
@@ -333,6 +350,7 @@ class CassetteTurn(Turn):
         scope.account.asked_for(response)
         if scope.project is not None:
             scope.project.add(call.key, scope.file.path)
+        self._observation.recorded()
         return self.finish(call)
 
     def repaired(self, repairs: tuple[str, ...]) -> None:

@@ -32,7 +32,7 @@ def open_stream(prompt: Prompt, rendered: Rendered, options: Options) -> Stream[
     __tracebackhide__ = True
     signature, form, scope = prompt.signature, prompt.streamed, engine.scope()
     assert form is not None
-    site = CallSite(signature.name, signature.file, signature.line, rendered.blocks)
+    site = CallSite(signature.name, signature.file, signature.line, rendered.blocks, rendered.given)
 
     def enter(request: Request) -> Turn:
         __tracebackhide__ = True

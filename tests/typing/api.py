@@ -22,6 +22,7 @@ from llm_strategy import (
     Cassette,
     CassetteError,
     CassetteMiss,
+    ChangingPromptWarning,
     ChatChain,
     Fault,
     LangChainModel,
@@ -530,3 +531,5 @@ def errors() -> None:
         assert_type(miss.causes, tuple[str, ...])
     miss_is_no_exception: type[Exception] = CassetteMiss  # type: ignore[assignment]  # so that nothing swallows it
     use(miss_is_no_exception)
+    warning: type[UserWarning] = ChangingPromptWarning
+    use(warning)
