@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from importlib.metadata import PackageNotFoundError, version
 from itertools import accumulate
 from os.path import commonprefix
 from typing import Any
@@ -14,6 +13,7 @@ from llm_strategy.canonical import digest
 from llm_strategy.cassette.blob_files import by_reference
 from llm_strategy.cassette.emitter import emit
 from llm_strategy.cassette.obstacle import FORMAT, not_ours
+from llm_strategy.cassette.versions import own_version
 from llm_strategy.errors import CassetteError, SecretFound
 from llm_strategy.log import Call
 from llm_strategy.redaction import each_text, find_known, scrub, scrub_reply
@@ -85,22 +85,23 @@ def response_digest(key: str, response: JSON) -> str:
     return digest({"key": key, "response": response})
 
 
-def header_document(answered_by: Sequence[str], recorded_by: str | None, kept: Mapping[str, JSON]) -> bytes:
+def header_document(
+    answered_by: Sequence[str], recorded_by: str | None, kept: Mapping[str, JSON], rendered_by: Sequence[str] = ()
+) -> bytes:
     """The document that a cassette begins with. `kept` are fields of the header that stand already."""
     header: dict[str, JSON] = {"format": FORMAT, "version": VERSION}
-    header["answered_by"] = answered_by[0] if len(answered_by) == 1 else list(answered_by)
+    header["answered_by"] = _one_or_list(answered_by)
     if recorded_by is not None:
         header["recorded_by"] = recorded_by
-    header["written_by"] = f"llm-strategy {_version()}"
+    header["written_by"] = f"llm-strategy {own_version()}"
+    if rendered_by:
+        header["rendered_by"] = _one_or_list(rendered_by)
     header |= {name: value for name, value in kept.items() if name not in header}
     return emit(header).encode("utf-8")
 
 
-def _version() -> str:
-    try:
-        return version("llm-strategy")
-    except PackageNotFoundError:
-        return "(not installed)"
+def _one_or_list(names: Sequence[str]) -> JSON:
+    return names[0] if len(names) == 1 else list(names)
 
 
 def answered_by(header: Mapping[str, JSON]) -> tuple[str, ...]:

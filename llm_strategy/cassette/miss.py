@@ -76,6 +76,7 @@ def _reason(scope: CassetteScope, ask: Ask, occurrence: int) -> tuple[tuple[str,
 
 def _nearest(scope: CassetteScope, ask: Ask, entries: Sequence[Entry]) -> tuple[tuple[str, ...], list[str]]:
     # Loaded here because a run without a miss, which is most runs, needs none of it.
+    from llm_strategy.cassette.versions import suspected
     from llm_strategy.difference import compare, compare_values
     from llm_strategy.nearest import Candidate, find_nearest
 
@@ -92,7 +93,10 @@ def _nearest(scope: CassetteScope, ask: Ask, entries: Sequence[Entry]) -> tuple[
     if not difference.diff and isinstance(recorded, HTTPRequest) and isinstance(ask.request, HTTPRequest):
         difference = compare_values(recorded.identity, ask.request.identity, "the HTTP call")
     lines = [f"changed: {cause}" for cause in difference.causes]
-    return difference.causes, [
+    others = suspected(scope.file.header, difference.causes)
+    unless = "if the types are as they were, this is the cause"
+    lines += [f"changed: {other}: {unless} (to see: {other.trial})" for other in others]
+    return (*difference.causes, *map(str, others)), [
         *lines,
         f"nearest recording: {shown_place(entries[at])}",
         "",

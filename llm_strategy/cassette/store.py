@@ -20,9 +20,13 @@ from llm_strategy.cassette.contents import Contents, file_version
 from llm_strategy.cassette.disk import LOCK_TIMEOUT, acquire, append_bytes, name_file, release, replace_file
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.obstacle import check_file, unreadable
+from llm_strategy.cassette.versions import rendered_by, rendering
 from llm_strategy.log import Call
 from llm_strategy.values import JSON, Request, Response
 from llm_strategy.wire.envelope import HTTPRequest
+
+HTTP_KIND = b'\nkind: "http"\n'
+"""What stands in the documents of HTTP calls, whose prompts their clients have rendered."""
 
 
 class CassetteFile:
@@ -136,7 +140,8 @@ class CassetteFile:
     def _append(self, key: str, text: bytes, answered: tuple[str, ...], recorded_by: str | None) -> Entry:
         self.refresh()
         if self._contents.header is None:
-            text = document.header_document(answered, recorded_by, {}) + text
+            rendered = () if HTTP_KIND in text else rendering()
+            text = document.header_document(answered, recorded_by, {}, rendered) + text
         # A torn document behind the complete ones was never answered to anybody: it is written over.
         append_bytes(self.path, self._contents.seen, text)
         self.refresh()
@@ -167,13 +172,16 @@ class CassetteFile:
         if self._contents.header is None:
             return
         before = document.answered_by(self._contents.header)
+        new = [entry for entry in entries if entry.number > self._contents.spoken_for]
         names = dict.fromkeys(before)
-        for entry in entries:
-            if entry.number > self._contents.spoken_for:
-                names |= dict.fromkeys(_answered(entry.response, None))
-        if tuple(names) == before and tuple(entries) == self.entries:
+        for entry in new:
+            names |= dict.fromkeys(_answered(entry.response, None))
+        rendered = rendered_by(self.header)
+        if any(HTTP_KIND not in entry.raw for entry in new):
+            rendered = tuple(dict.fromkeys([*rendered, *rendering()]))
+        if tuple(names) == before and rendered == rendered_by(self.header) and tuple(entries) == self.entries:
             return
-        header = document.header_document(tuple(names), self.header.get("recorded_by"), self.header)
+        header = document.header_document(tuple(names), self.header.get("recorded_by"), self.header, rendered)
         replace_file(self.path, [header, *(entry.raw for entry in entries)])
         self._reload()
 
@@ -185,7 +193,9 @@ class CassetteFile:
             kept = [entry for entry in self.entries if other.find(entry.key, 1) is None]
             names = dict.fromkeys(document.answered_by(self.header) if kept else ())
             names |= dict.fromkeys(document.answered_by(other.header))
-            header = document.header_document(tuple(names), recorded_by, self.header)
+            rendered = dict.fromkeys(rendered_by(self.header) if kept else ())
+            rendered |= dict.fromkeys(rendered_by(other.header))
+            header = document.header_document(tuple(names), recorded_by, self.header, tuple(rendered))
             replace_file(self.path, [header, *(entry.raw for entry in [*kept, *other.entries])])
             self._reload()
 

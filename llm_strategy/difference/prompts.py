@@ -13,6 +13,8 @@ from llm_strategy.difference.prompt_text import Definition, Described, Parameter
 from llm_strategy.difference.schemas import definition_name, rename_definitions, schema_causes
 from llm_strategy.values import JSON
 
+CLOSING = "the words that ask for the reply"
+
 
 def prompt_causes(old: PromptText, new: PromptText, old_schema: JSON, new_schema: JSON) -> list[str]:
     """Short phrases that name what differs; the schemas are those of the results."""
@@ -37,7 +39,7 @@ def prompt_causes(old: PromptText, new: PromptText, old_schema: JSON, new_schema
     if old.definition.returns == new.definition.returns:
         causes += schema_causes(rename_definitions(old_schema, types), new_schema, fields.named)
     if old.closing != new.closing:
-        causes.append("the words that ask for the reply")
+        causes.append(CLOSING)
     return causes
 
 

@@ -14,6 +14,17 @@ _REFERENCE = "#/$defs/"
 _TOLD_APART = ("description", "properties", "required", "enum")
 
 
+_OF_TYPES = re.compile(
+    r"the (?:schema of the result|(?:description|default|type|values|order) of the (?:type|field|result)"
+    r"|type (?!of )|field |order of the fields)"
+)
+
+
+def is_of_types(cause: str) -> bool:
+    """Whether a cause of `schema_causes` or `prompt_causes` is what a schema, or a type in a prompt, looks like."""
+    return _OF_TYPES.match(cause) is not None or cause.endswith(IN_RESULT)
+
+
 def definition_name(kind: str) -> str:
     """The name under which a schema defines a type: `Shop.Page[int]` is `Page_int_` there."""
     return re.sub(r"[^\w.-]", "_", re.sub(r"^(\w+\.)+", "", kind))
