@@ -19,6 +19,9 @@ ADDRESS = "the address of an object"
 RANDOM = "a random id"
 TODAY = "today's date"
 NOW = "the present time"
+DATE = "a date"
+TIME = "a time"
+ORDER = "the order of its parts"
 FOLDER = "the name of a temporary folder or file"
 
 
@@ -169,8 +172,8 @@ _MASKS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (ADDRESS, re.compile(r"0x[0-9a-fA-F]{6,16}")),
     (FOLDER, re.compile(r"(?<=<tmp>)[/\\]+[^/\\\s\"'<>]+")),
     (RANDOM, re.compile(rf"{_ANY_UUID.pattern}|[A-Za-z0-9_-]{{16,64}}")),
-    ("a date", re.compile(_ANY_DATE)),
-    ("a time", re.compile(_ANY_TIME)),
+    (DATE, re.compile(_ANY_DATE)),
+    (TIME, re.compile(_ANY_TIME)),
     ("a number", re.compile(r"-?\d+(?:\.\d+)?")),
 )
 
@@ -180,7 +183,7 @@ def kind_of(texts: Sequence[str]) -> str | None:
     for kind, pattern in _MASKS:
         if len({pattern.sub(_mask if kind == RANDOM else "\0", text) for text in texts}) == 1:
             return kind
-    return "the order of its parts" if len({"".join(sorted(text)) for text in texts}) == 1 else None
+    return ORDER if len({"".join(sorted(text)) for text in texts}) == 1 else None
 
 
 def _mask(found: re.Match[str]) -> str:

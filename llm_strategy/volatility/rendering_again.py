@@ -92,7 +92,7 @@ def _read(jobs: IO[bytes]) -> bytes | None:
 def _rendered(job: bytes) -> list[tuple[str, str]] | None:
     """The blocks of a prompt; None where it cannot be rendered here."""
     try:
-        module, name, is_member, values = pickle.loads(job)  # noqa: S301  # from the parent, which made it
+        module, name, line, is_member, values = pickle.loads(job)  # noqa: S301  # from the parent, which made it
         found: Any = importlib.import_module(module)
         for part in name.split("."):
             found = inspect.getattr_static(found, part)
@@ -100,6 +100,9 @@ def _rendered(job: bytes) -> list[tuple[str, str]] | None:
         if is_member:
             found = inspect.getattr_static(owner if isinstance(owner, type) else type(owner), name.rpartition(".")[2])
         prompt = _prompt_of(found)
+        if prompt.signature.line != line:
+            # Another function that goes by the same name.
+            return None
         arguments = {**prompt.signature.defaults, **given}
         blocks = prompt.resolved(arguments, owner).render(arguments, owner, None, FrozenJSON()).blocks
         return [(block.subject, block.text) for block in blocks]

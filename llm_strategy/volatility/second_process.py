@@ -150,7 +150,7 @@ def _described(signature: Any, owner: Any, arguments: Mapping[str, Any]) -> byte
         return None
     if len(values) > _LARGEST or b"__main__" in values:
         return None
-    return pickle.dumps((function.__module__, function.__qualname__, owner is not None, values))
+    return pickle.dumps((function.__module__, function.__qualname__, signature.line, owner is not None, values))
 
 
 _NONE = object()
