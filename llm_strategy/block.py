@@ -95,6 +95,9 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
         interception.__exit__(kind, error, traceback)
         try:
             commit(scope, passed=error is None)
+            session = running()
+            if session is not None:
+                session.left(scope)
         finally:
             _numbers[scope.path].discard(scope.rules.alongside)
         if running() is None and error is None:

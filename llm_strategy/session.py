@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from llm_strategy import slot
 from llm_strategy.cassette import naming
 from llm_strategy.cassette.modes import Mode, check_mode
+from llm_strategy.cassette.run import Run
 
 if TYPE_CHECKING:
     from llm_strategy.cassette.account import Account
@@ -89,7 +90,7 @@ class Session:
         self.model = model
         self.misses: list[tuple[str, CassetteMiss]] = []
         self.numbers = itertools.count()
-        self._prunable: list[CassetteScope] = []
+        self.run = Run(self.folder)
         self._environment: dict[OpenScope, str | None] = {}
         self._outside = _Outside(self)
         slot.sessions.append(self)
@@ -190,19 +191,59 @@ class Session:
         them was made), and removed at `finish`.
         """
         misses = self.missed(opened)
-        own = passed and complete and not opened.rules["shared"] and opened.rules["mode"] in ("new", "replay")
+        judged = passed and complete and not misses and opened.rules["mode"] in ("new", "replay", "dry")
         # A test that has stopped making calls has a cassette that is stale altogether.
-        if not opened.made and not (own and opened.path.exists()):
-            return
-        from llm_strategy.cassette.commit import commit, count_stale
+        looks = judged and not opened.rules["shared"] and opened.path.exists()
+        if opened.made or looks:
+            from llm_strategy.cassette.commit import commit
 
-        scope = opened.scope
-        scope.close()
-        self.misses += [(scope.rules.owner or str(scope.path), miss) for miss in misses]
-        if scope.rules.mode != "live":
-            commit(scope, passed=passed)
-        if own and not misses and count_stale(scope):
-            self._prunable.append(scope)
+            scope = opened.scope
+            scope.close()
+            self.misses += [(scope.rules.owner or str(scope.path), miss) for miss in misses]
+            if scope.rules.mode != "live":
+                commit(scope, passed=passed)
+        if opened.fault is None:
+            self._note(opened, judged=judged, looks=looks, passed=passed and complete)
+
+    def _note(self, opened: OpenScope, *, judged: bool, looks: bool, passed: bool) -> None:
+        """Keep what a scope used of its cassette, and what of it is stale."""
+        owner, mode = opened.rules["owner"], opened.rules["mode"]
+        if opened.rules["shared"]:
+            if not passed and owner is not None:
+                self.run.doubt(owner)
+            problem = None if passed else "did not pass"
+            if passed and (mode == "live" or self.missed(opened)):
+                problem = "asked without it" if mode == "live" else "missed a recording"
+            self.run.shared(opened.path, owner, self._asked(opened), problem=problem)
+        elif looks:
+            from llm_strategy.cassette.stale import stale_in
+            from llm_strategy.cassette.store import open_file
+
+            stale = stale_in(open_file(opened.path), self._asked(opened))
+            self.run.own(opened.path, owner, stale, removable=mode == "new")
+        elif judged:
+            self.run.own(opened.path, owner, (), removable=False)
+        else:
+            self.run.not_judged(opened.path, owner, passed=passed)
+
+    def _asked(self, opened: OpenScope) -> dict[str, int]:
+        if not opened.made:
+            return {}
+        from llm_strategy.cassette.run import asked_in
+
+        return asked_in(opened.scope)
+
+    def left(self, block: CassetteScope) -> None:
+        """A `use_cassette` block has closed; whoever opened it may not be all who do."""
+        from llm_strategy.cassette.run import asked_in
+
+        problem = "missed a recording" if block.misses else "asked without it" if block.rules.mode == "live" else None
+        self.run.shared(block.path, block.rules.owner, asked_in(block), problem=problem)
+        self.run.blocks.add(self.run.name(block.path))
+
+    def doubt(self, nodeid: str) -> None:
+        """Note tests that were not collected, of a module that was skipped as a whole: nobody knows what they ask."""
+        self.run.doubt(nodeid)
 
     # The end
 
@@ -211,16 +252,32 @@ class Session:
         """Whether nothing was asked, replayed or missed: then there is no account to give."""
         return "account" not in self.__dict__
 
-    def finish(self) -> None:
-        """Remove the stale recordings of tests that passed, where this session records; end the session."""
+    def to_json(self) -> dict[str, Any]:
+        """What was done so far, for `add` to the session of a test run that has several processes."""
+        return {"account": None if self.idle else self.account.to_json(), "run": self.run.to_json()}
+
+    def add(self, other: dict[str, Any]) -> None:
+        """Add what the session of another process did."""
+        if other["account"] is not None:
+            self.account.add(other["account"])
+        self.run.add(other["run"])
+
+    def finish(self, *, prune: bool = True, siblings: bool = True) -> None:
+        """End the session, and remove the stale recordings of tests that passed, where this session records.
+
+        Without `prune` nothing is removed: not every test has come to its end, and those that did not
+        may still copy what is stale elsewhere. Nor is anything of a parametrised test without its
+        `siblings`, the tests with other parameters: where one is inserted, each takes what was another's.
+        """
         if self in slot.sessions:
             slot.sessions.remove(self)
             slot.pop(self._outside)
-            for scope in self._prunable:
-                if scope.rules.mode == "new":
-                    from llm_strategy.cassette.commit import prune
+            if self.run.stale:
+                from llm_strategy.cassette.judgement import prune_own
 
-                    prune(scope)
+                if prune:
+                    prune_own(self.run, self.account, siblings=siblings)
+                self.account.count(stale=sum(map(len, self.run.stale.values())))
             self._collect()
 
     def _collect(self) -> None:
@@ -229,6 +286,18 @@ class Session:
             from llm_strategy.volatility.second_process import collect
 
             collect()
+
+    def judged(self, before: dict[str, Any] | None, *, root: Path, complete: bool, tests: int) -> dict[str, Any] | None:
+        """What is known now of stale recordings, as JSON for `llm-strategy prune` to read.
+
+        A `complete` run had all tests of the project below `root`, and all have passed; any other only
+        takes back what it used of the judgement `before`. None where there is nothing to keep.
+        """
+        from llm_strategy.cassette.judgement import after, judge
+
+        if complete and self.folder.is_dir():
+            return judge(self.run, root, tests)
+        return after(self.run, before, root) if before else None
 
 
 class _Outside:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llm_strategy import Session
-from pytest_llm_strategy import boundary, credentials, summary
+from pytest_llm_strategy import boundary, credentials, ending, summary
 from pytest_llm_strategy.scopes import FixtureScopes, TestScope
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ SESSION = pytest.StashKey[Session]()
 FIXTURES = pytest.StashKey[FixtureScopes]()
 TEST = pytest.StashKey[TestScope]()
 SUBTESTS = pytest.StashKey["_Subtests"]()
+SELECTION = pytest.StashKey[ending.Selection]()
 
 _RECORD = "--llm-record"
 _MODES = ("new", "all", "live", "dry", "replay")
@@ -83,7 +84,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SESSION] = session
     config.stash[FIXTURES] = FixtureScopes(session, config.rootpath)
     config.stash[SUBTESTS] = _Subtests()
+    config.stash[SELECTION] = ending.Selection(config, session)
     config.pluginmanager.register(config.stash[SUBTESTS])
+    config.pluginmanager.register(config.stash[SELECTION])
     if config.getoption("llm_roundtrip") or config.getini("llm_roundtrip"):
         _register_round_trips(config)
 
@@ -100,7 +103,8 @@ def _register_round_trips(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if SESSION in config.stash:
-        config.stash[SESSION].finish()
+        # Where pytest itself has failed, nothing is known of what the tests would have used.
+        config.stash[SESSION].finish(prune=False)
 
 
 # The scope of a test
@@ -119,6 +123,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     finally:
         session.leave(scope.opened)
         del running[item.nodeid]
+        item.config.stash[SELECTION].ended += 1
         scope.close()
 
 
@@ -238,19 +243,13 @@ def llm_fault(request: pytest.FixtureRequest) -> Fault | None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """After pytest's own part, which tears down the fixtures of an interrupted session."""
-    calls = session.config.stash[SESSION]
-    calls.finish()
-    output = getattr(session.config, "workeroutput", None)
-    if output is not None and not calls.idle:
-        output["llm_strategy"] = calls.account.to_json()
+    ending.end(session, session.config.stash[SESSION], session.config.stash[SELECTION])
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Under pytest-xdist the workers' accounts are added up."""
-    account = getattr(node, "workeroutput", {}).get("llm_strategy")
-    if account is not None:
-        node.config.stash[SESSION].account.add(account)
+    """Under pytest-xdist what the workers did is added up; of one that has crashed nothing is known."""
+    ending.take_over(node, node.config.stash[SESSION], node.config.stash[SELECTION])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -48,12 +48,16 @@ def _line(session: Session) -> str:
         parts = [f"asked {account.asked}", f"reused {account.replayed}", f"copied {account.copied}"]
         if account.pruned:
             parts.append(f"removed {account.pruned} stale")
+        if account.stale:
+            # Somebody may still want to copy it: a test that did not run, or did not pass.
+            parts.append(f"kept {account.stale} stale")
         tokens = account.input_tokens + account.output_tokens
         if tokens:
             parts.append(f"{account.input_tokens:,} input and {account.output_tokens:,} output tokens")
         if account.missed:
             parts.append(f"{account.missed} missed")
-        worth_saying = account.asked or account.replayed or account.copied or account.missed
+        kinds = ("asked", "replayed", "copied", "missed", "pruned", "stale")
+        worth_saying = any(getattr(account, kind) for kind in kinds)
         return ", ".join(parts) if worth_saying else ""
     missed = "would be asked" if session.mode == "dry" else "missed"
     counts = {"replayed": account.replayed, missed: account.missed, "stale": account.stale}

@@ -36,21 +36,3 @@ def commit(scope: CassetteScope, *, passed: bool) -> None:
         new.unlink()
     else:
         os.replace(new, scope.path)
-
-
-def count_stale(scope: CassetteScope) -> int:
-    """How many recordings a complete, passed scope did not ask for; they are added to its account."""
-    file = open_file(scope.path)
-    used = {file.find(*call, repeat_last=scope.rules.repeat == "last") for call in scope.usage.ordered()}
-    stale = sum(entry not in used for entry in file.entries)
-    scope.account.count(stale=stale)
-    return stale
-
-
-def prune(scope: CassetteScope) -> None:
-    """Remove what is stale, and a file in which nothing is left."""
-    file = open_file(scope.path)
-    dropped = file.arrange(scope.usage.ordered(), drop=lambda entry: True)
-    if not file.entries:
-        scope.path.unlink(missing_ok=True)
-    scope.account.count(pruned=dropped, stale=-dropped)

@@ -147,11 +147,11 @@ class CassetteFile:
         self.refresh()
         return self._contents.entries[key][-1]
 
-    def arrange(self, wanted: Sequence[tuple[str, int]], *, drop: Callable[[Entry], bool] | None = None) -> int:
-        """Put the calls `wanted`, as (key, occurrence), into that order among themselves, and drop others.
+    def arrange(self, wanted: Sequence[tuple[str, int]]) -> None:
+        """Put the calls `wanted`, as (key, occurrence), into that order among themselves.
 
         Further recordings of their keys come behind them: before them they would answer in their place. The file is
-        replaced by a finished new one, and only where something changes. Returns the number of recordings dropped.
+        replaced by a finished new one, and only where something changes.
         """
         with self._lock, self.locked():
             self.refresh()
@@ -164,9 +164,22 @@ class CassetteFile:
             arranged = list(self.entries)
             for place, entry in zip(places, ordered, strict=True):
                 arranged[place] = entry
-            kept = [entry for entry in arranged if drop is None or entry in wanted_entries or not drop(entry)]
-            self._replace(kept)
-            return len(arranged) - len(kept)
+            self._replace(arranged)
+
+    def remove(self, choose: Callable[[Sequence[Entry]], Sequence[Entry]]) -> Sequence[Entry]:
+        """Remove what is chosen among the recordings that are there now; a file that then holds none goes as well."""
+        with self._lock, self.locked():
+            self.refresh()
+            removed = choose(self.entries)
+            gone = set(removed)
+            kept = [entry for entry in self.entries if entry not in gone]
+            if removed and not kept:
+                # Under the lock: who records here waits, and begins the file anew.
+                self.path.unlink()
+                self._contents = Contents(self.path)
+            elif removed:
+                self._replace(kept)
+            return removed
 
     def _replace(self, entries: Sequence[Entry]) -> None:
         if self._contents.header is None:

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Sequence
 
 from llm_strategy import __version__
-from llm_strategy.cli import ls, show, verify, why
+from llm_strategy.cli import ls, prune, show, verify, why
 from llm_strategy.cli.outcome import GOOD
 
-COMMANDS = (ls, show, verify, why)
+COMMANDS = (ls, prune, show, verify, why)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,25 +1,152 @@
-"""List cassettes: how many calls each holds, what answered them, which test recorded them."""
+"""List cassettes: how many calls each holds, what answered them, who recorded them, what is left over or stale."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
-from llm_strategy.cassette.recordings import Cassette
+from llm_strategy.cassette import document
+from llm_strategy.cassette.scope import NEW_SUFFIX
+from llm_strategy.cassette.store import open_file
+from llm_strategy.cassette.unreferenced import blobs_below
+from llm_strategy.cli.judgements import Findings, last_findings
 from llm_strategy.cli.outcome import GOOD, complain
-from llm_strategy.cli.places import add_paths, files
+from llm_strategy.cli.places import add_paths, counted, files, named, printable
 from llm_strategy.errors import CassetteError
 
-add = add_paths
+
+def add(command: argparse.ArgumentParser) -> None:
+    add_paths(command)
+    command.add_argument("--json", action="store_true", help="one JSON object for all")
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What is said of one file. `stale` and `ownerless` are null where no complete test run is on record."""
+
+    file: str
+    calls: int
+    bytes: int
+    answered_by: Sequence[str]
+    recorded_by: str | None
+    pending: bool
+    torn: bool
+    stale: int | None
+    ownerless: bool | None
+
+    @property
+    def answered(self) -> str:
+        return ", ".join(map(printable, self.answered_by)) or "nobody yet"
+
+    @property
+    def notes(self) -> str:
+        """What is to be done about the file."""
+        path = named(Path(self.file))
+        return "; ".join(
+            note
+            for note, is_so in (
+                (f"pending: its test did not pass; record again, or {_choice(self.file)}", self.pending),
+                ("torn: the last call was cut off and does not count", self.torn),
+                (f"{self.stale} stale: llm-strategy prune {path}", self.stale),
+                (f"no test owns it: llm-strategy prune --orphans {path}", self.ownerless),
+            )
+            if is_so
+        )
+
+
+def _choice(file: str) -> str:
+    """What else to do with a pending recording. That of a shared cassette holds one test's calls, and replaces none."""
+    old = file.removesuffix(NEW_SUFFIX)
+    if re.search(r"\.[0-9a-f]{8}$", old):
+        return f"delete it: rm {named(Path(file))}"
+    return f"use it: mv {named(Path(file))} {named(Path(f'{old}.yaml'))}"
 
 
 def run(arguments: argparse.Namespace) -> int:
     code = GOOD
-    for path in files(arguments.paths):
+    findings = last_findings()
+    rows = []
+    for path in _found(arguments.paths):
         try:
-            cassette = Cassette(path)
-            answered = cassette.header.get("answered_by", "")
-            names = answered if isinstance(answered, str) else ", ".join(answered)
-            print(f"{path}: {len(cassette)} call{'s' * (len(cassette) != 1)}, answered by {names or 'nobody yet'}")
+            rows.append(_row(path, findings))
         except (CassetteError, OSError) as error:
             code = max(code, complain(path, error))
+    folders = [path for path in arguments.paths or [Path("cassettes")] if path.is_dir()]
+    blobs = {blob: blob.stat().st_size for folder in folders for blob in blobs_below(folder)}
+    totals = {"files": len(rows), "calls": sum(row.calls for row in rows), "bytes": sum(row.bytes for row in rows)}
+    if arguments.json:
+        held = {"files": len(blobs), "bytes": sum(blobs.values())}
+        print(json.dumps({"cassettes": [asdict(row) for row in rows], "total": totals, "blobs": held}))
+    elif rows:
+        for line in _table(rows) if sys.stdout.isatty() else _lines(rows):
+            print(line)
+        print(_total(totals, blobs))
     return code
+
+
+def _found(paths: Sequence[Path]) -> Iterator[Path]:
+    """The files of the places; for a folder in which there are none the folder itself, about which to complain."""
+    for place in paths or [Path("cassettes")]:
+        found = list(files([place]))
+        yield from found or [place]
+
+
+def _row(path: Path, findings: Findings | None) -> _Row:
+    if not path.exists() or (path.is_dir() and not path.name.endswith(".yaml")):
+        what = "below" if path.is_dir() else "at"
+        raise FileNotFoundError(f"there is no cassette {what} {path}; record one: pytest --llm-record")
+    file = open_file(path)
+    recorded_by = file.header.get("recorded_by")
+    return _Row(
+        str(path),
+        len(file.entries),
+        path.stat().st_size,
+        document.answered_by(file.header),
+        recorded_by if isinstance(recorded_by, str) else None,
+        path.name.endswith(NEW_SUFFIX),
+        file.torn,
+        len(findings.stale(path)[0]) if findings else None,
+        findings.ownerless(path) is not None if findings else None,
+    )
+
+
+def _lines(rows: Sequence[_Row]) -> Iterator[str]:
+    """A line for each file, which says what its parts are."""
+    for row in rows:
+        by = f", recorded by {printable(row.recorded_by)}" if row.recorded_by else ""
+        notes = f"; {printable(row.notes)}" if row.notes else ""
+        yield f"{printable(row.file)}: {counted(row.calls, 'call')}, answered by {row.answered}{by}{notes}"
+
+
+def _table(rows: Sequence[_Row]) -> Iterator[str]:
+    """Columns, for a terminal."""
+    head = ("FILE", "CALLS", "ANSWERED BY", "RECORDED BY", "")
+    cells = [
+        (
+            printable(row.file),
+            f"{row.calls:,}",
+            row.answered,
+            printable(row.recorded_by or "(shared)"),
+            printable(row.notes),
+        )
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
+    for line in (head, *cells):
+        aligned = [
+            cell.rjust(width) if name == "CALLS" else cell.ljust(width)
+            for name, cell, width in zip(head, line, widths, strict=True)
+        ]
+        yield "  ".join(aligned).rstrip()
+
+
+def _total(totals: dict[str, int], blobs: dict[Path, int]) -> str:
+    parts = [counted(totals["files"], "file"), counted(totals["calls"], "call"), counted(totals["bytes"], "byte")]
+    if blobs:
+        parts.append(f"{counted(len(blobs), 'blob')} of {counted(sum(blobs.values()), 'byte')}")
+    return ", ".join(parts)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from llm_strategy.cassette.miss import shown
 
 
 def add_paths(command: argparse.ArgumentParser) -> None:
@@ -18,3 +21,18 @@ def files(paths: Sequence[Path]) -> Iterator[Path]:
             yield from sorted(found for found in path.rglob("*.yaml") if ".locks" not in found.parts)
         else:
             yield path
+
+
+def printable(text: object) -> str:
+    """A text of a file on one line, without what would steer a terminal."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 call`, `2 calls`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def named(path: Path) -> str:
+    """A path as part of a command."""
+    return shlex.quote(shown(path))
