@@ -13,19 +13,23 @@ import sys
 from collections.abc import Sequence
 
 from llm_strategy import __version__
-from llm_strategy.cli import ls, prune, show, verify, why
+from llm_strategy.cli import diff, ls, prune, show, verify, why
 from llm_strategy.cli.outcome import GOOD
 
-COMMANDS = (ls, prune, show, verify, why)
+COMMANDS = (diff, ls, prune, show, verify, why)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
-    parsed = _parser().parse_args(arguments)
+    """Run the command; returns the exit code. Without a command, say which there are."""
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A prompt may hold what the terminal cannot show, or what is no Unicode.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        if parsed.run is None:
+            parser.print_help()
+            return GOOD
         return int(parsed.run(parsed))
     except BrokenPipeError:
         # The reader of a pipe, such as `head`, has seen enough; what is still to be flushed goes nowhere.
@@ -36,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("llm-strategy", description="Look at recorded model calls, and check them.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(metavar="COMMAND")
     for module in COMMANDS:
         help_text = (module.__doc__ or "").strip().splitlines()[0]
         command = commands.add_parser(

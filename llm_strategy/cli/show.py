@@ -1,51 +1,72 @@
-"""Show the calls of cassettes: function, prompt and reply."""
+"""Show recorded calls: function, prompt and reply."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from llm_strategy.cassette.blob_files import by_reference
+from llm_strategy.cassette.miss import shown
 from llm_strategy.cassette.recordings import Cassette
-from llm_strategy.cli.outcome import GOOD, complain
-from llm_strategy.cli.places import add_paths, files
+from llm_strategy.cli.outcome import GOOD, USAGE, complain
+from llm_strategy.cli.places import files
+from llm_strategy.cli.recordings import AmbiguousKey, add_folder, is_key, with_key
 from llm_strategy.errors import CassetteError
 from llm_strategy.log import Call
+from llm_strategy.redaction import each_text, scrub, scrub_reply
 from llm_strategy.transcript import message_text
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    add_paths(command)
+    what = "files, folders, or the first digits (eight or more) of a call's key (default: cassettes)"
+    command.add_argument("paths", nargs="*", type=Path, help=what)
+    add_folder(command)
     command.add_argument("--json", action="store_true", help="one JSON object per call")
 
 
 def run(arguments: argparse.Namespace) -> int:
     code = GOOD
-    for path in files(arguments.paths):
-        try:
-            for call in Cassette(path):
-                print(json.dumps({"file": str(path), **_call_json(call)}) if arguments.json else _call_text(path, call))
-        except (CassetteError, OSError) as error:
-            code = max(code, complain(path, error))
+    for path in arguments.paths or [Path("cassettes")]:
+        for place in [path] if is_key(path) else files([path]):
+            try:
+                for file, call in _calls(place, arguments.folder):
+                    print(_call_json(file, call) if arguments.json else _call_text(file, call))
+            except AmbiguousKey as error:
+                print(error, file=sys.stderr)
+                code = max(code, USAGE)
+            except (CassetteError, OSError) as error:
+                code = max(code, complain(place, error))
     return code
 
 
-def _call_json(call: Call) -> dict[str, object]:
-    return {
+def _calls(place: Path, folder: Path) -> Iterator[tuple[str, Call]]:
+    """The calls of a file, or those with a key, each with the file that it stands in."""
+    if is_key(place):
+        yield from ((shown(entry.path), entry.call(entry.occurrence)) for entry in with_key(place, folder))
+    else:
+        yield from ((str(place), call) for call in Cassette(place))
+
+
+def _call_json(file: str, call: Call) -> str:
+    data = {
+        "file": file,
         "key": call.key,
         "occurrence": call.occurrence,
         "function": call.function,
-        "request": by_reference(call.request.to_json()),
-        "response": call.response.to_json(),
+        "request": each_text(by_reference(call.request.to_json()), scrub),
+        "response": each_text(call.response.to_json(), scrub_reply),
     }
+    return json.dumps(data)
 
 
-def _call_text(path: Path, call: Call) -> str:
-    lines = [f"=== {path}: {call.function or call.key[:12]} ({call.request.model})"]
-    lines += [f"--- {message.role}\n{message_text(message)}" for message in call.request.messages]
+def _call_text(file: str, call: Call) -> str:
+    lines = [f"=== {file}: {call.function or 'a call'} ({call.request.model}), key {call.key[:12]}"]
+    lines += [f"--- {message.role}\n{scrub(message_text(message))}" for message in call.request.messages]
     response = call.response
     count = len(response.pieces)
     came = f", in {count} piece{'s' * (count != 1)}" if count else ""
     came += ", closed early" if response.closed_early else ""
-    return "\n".join([*lines, f"--- reply{came}\n{response.content}\n"])
+    return "\n".join([*lines, f"--- reply{came}\n{scrub_reply(response.content)}\n"])

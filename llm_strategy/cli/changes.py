@@ -1,0 +1,135 @@
+"""What has become of one recorded call in another cassette."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from llm_strategy.cassette.entry import Entry
+from llm_strategy.cassette.miss import shown_place
+from llm_strategy.cassette.pairing import Pair, pairs
+from llm_strategy.difference import compare, compare_values
+from llm_strategy.difference.hunks import WIDTH, visible
+from llm_strategy.difference.prompt_text import read
+from llm_strategy.difference.replies import ReplyDifference, compare_fields, compare_replies
+from llm_strategy.redaction import scrub, scrub_reply
+from llm_strategy.transcript import message_text
+from llm_strategy.values import JSON, Request, Response
+from llm_strategy.wire.envelope import HTTPRequest
+
+Kind = Literal["added", "removed", "answer changed", "prompt changed"]
+_UNSEEN = "(what differs must not be shown: a credential, or a folder that names a user)"
+_MOST_SHOWN = 6
+"""Lines of a prompt, or of a reply, that tell which call was added or removed."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A call that differs. `causes` and `prompt` say how its request does, `reply` how its answer does."""
+
+    kind: Kind
+    old: Entry | None
+    new: Entry | None
+    causes: Sequence[str] = ()
+    prompt: str = ""
+    reply: ReplyDifference = field(default_factory=lambda: ReplyDifference(()))
+
+    def lines(self) -> Iterator[str]:
+        """The change for people."""
+        places = " -> ".join(shown_place(entry) for entry in (self.old, self.new) if entry is not None)
+        entry = self.new or self.old
+        assert entry is not None
+        yield f"{self.kind}: {entry.function or 'a call'} ({scrub_reply(places)}), key {entry.key[:12]}"
+        if self.kind in ("added", "removed"):
+            mark = "+" if self.kind == "added" else "-"
+            yield from (f"{mark} {line}" for line in _told(entry))
+            return
+        yield from (f"  changed: {cause}" for cause in self.causes)
+        yield from self.prompt.splitlines()
+        if self.kind == "prompt changed" and self.reply:
+            yield from ("", "the answer:")
+        yield from self.reply.lines()
+
+    def to_json(self) -> dict[str, JSON]:
+        entry = self.new or self.old
+        assert entry is not None
+        data: dict[str, JSON] = {"change": self.kind, "function": entry.function}
+        data |= {side: _identity(entry) for side, entry in (("old", self.old), ("new", self.new)) if entry is not None}
+        if self.kind == "prompt changed":
+            data["prompt"] = {"causes": list(self.causes), "diff": self.prompt}
+        if self.reply:
+            data["answer"] = {
+                "fields": [place.to_json() for place in self.reply.fields],
+                "diff": "\n".join(self.reply.diff),
+            }
+        return data
+
+
+def changes(old: Sequence[Entry], new: Sequence[Entry]) -> list[Change]:
+    """What differs between the recordings of two cassettes; raises CassetteError for a damaged one."""
+    return [change for pair in pairs(old, new) if (change := _change(pair)) is not None]
+
+
+def _change(pair: Pair) -> Change | None:
+    old, new = pair
+    if old is None or new is None:
+        entry = new or old
+        assert entry is not None
+        # A damaged recording is no call.
+        _ = entry.response
+        return Change("removed" if new is None else "added", old, new)
+    reply = _reply_difference(old.response, new.response)
+    if old.key == new.key:
+        return Change("answer changed", old, new, reply=reply) if reply else None
+    causes, diff = _prompt_difference(old.request, new.request)
+    return Change("prompt changed", old, new, causes, diff, reply)
+
+
+def _prompt_difference(old: Request, new: Request) -> tuple[Sequence[str], str]:
+    found = compare(old, new)
+    if not found.diff and isinstance(old, HTTPRequest) and isinstance(new, HTTPRequest):
+        found = compare_values(old.identity, new.identity, "the HTTP call")
+    # The sides are named above the diff.
+    return found.causes, "\n".join(found.diff.split("\n")[2:])
+
+
+def _reply_difference(old: Response, new: Response) -> ReplyDifference:
+    if old == new:
+        return ReplyDifference(())
+    content = compare_replies(old.content, new.content)
+    # The body of an HTTP answer holds its content once more.
+    said = scrub_reply(old.content), scrub_reply(new.content)
+    beside = [place for place in compare_fields(_beside(old), _beside(new)) if (place.old, place.new) != said]
+    return ReplyDifference([*content.fields, *beside], content.diff) or ReplyDifference((), [_UNSEEN])
+
+
+def _beside(response: Response) -> dict[str, JSON]:
+    """What a response holds besides its content."""
+    data = {name: value for name, value in response.to_json().items() if name != "content"}
+    if response.pieces:
+        data["pieces"] = list(map(len, response.pieces))
+    return data
+
+
+def _told(entry: Entry) -> Iterator[str]:
+    """A call in a few lines: what was asked, by its arguments where it has some, and what was answered."""
+    message = entry.request.messages[-1] if entry.request.messages else None
+    prompt = read(message.content) if message else None
+    asked = message_text(message) if message else ""
+    if prompt is not None:
+        asked = "\n".join(f"{name} = {text}" for name, text in prompt.arguments.items())
+    yield from _few(scrub(asked))
+    yield from _few("-> " + scrub_reply(entry.response.content))
+
+
+def _few(text: str) -> Iterator[str]:
+    lines = [visible(line) for line in text.rstrip("\n").split("\n")] if text else []
+    for line in lines[:_MOST_SHOWN]:
+        yield line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."
+    if len(lines) > _MOST_SHOWN:
+        yield f"... {len(lines) - _MOST_SHOWN} more lines"
+
+
+def _identity(entry: Entry) -> dict[str, JSON]:
+    return {"place": scrub_reply(shown_place(entry)), "key": entry.key, "occurrence": entry.occurrence}
