@@ -6,14 +6,16 @@ import base64
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from llm_strategy import blobs
 from llm_strategy.blobs import Identity
 from llm_strategy.cassette.disk import replace_file
 from llm_strategy.cassette.obstacle import in_the_way
+from llm_strategy.log import Call
 from llm_strategy.redaction import find_known
-from llm_strategy.values import JSON, BlobPart, Message, Request
+from llm_strategy.values import JSON, BlobPart, Message, Request, Response
+from llm_strategy.wire import contents
+from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse
 
 FOLDER = "blobs"
 
@@ -22,24 +24,44 @@ def _place(identity: Identity) -> Path:
     return Path(FOLDER, identity.sha256[:2], identity.sha256)
 
 
-def write_blobs(request: Request, folder: Path) -> None:
-    """Put the large content of a request into files below the folder of the cassettes; raises OSError.
+def write_blobs(call: Call, folder: Path) -> None:
+    """Put the large content of a call into files below the folder of the cassettes; raises OSError.
 
-    No credential stands in it: `credential_in_contents` was asked before the model was.
+    No credential stands in it: `credential_in_contents` was asked before the model was, `credential_in_answer` since.
     """
-    for data in _contents(request):
+    for data in (*_contents(call.request), *_contents_of_answer(call.response)):
         if len(data) >= blobs.SMALLEST:
             _write(data, folder)
 
 
 def credential_in_contents(request: Request) -> tuple[int, str] | None:
     """The size of a content that holds a credential, and the name of the credential's environment variable."""
-    known = ((len(data), find_known(data.decode("utf-8", "surrogateescape"))) for data in _contents(request))
+    known = ((len(data), _credential(data)) for data in _contents(request))
     return next(((size, name) for size, name in known if name is not None), None)
 
 
+def credential_in_answer(response: Response) -> str | None:
+    """The name of the environment variable whose value stands in a large content of an HTTP answer."""
+    return next(filter(None, map(_credential, _contents_of_answer(response))), None)
+
+
+def _credential(data: bytes) -> str | None:
+    return find_known(data.decode("utf-8", "surrogateescape"))
+
+
+def _contents_of_answer(response: Response) -> Iterator[bytes]:
+    return _in_bodies(response.http) if isinstance(response, HTTPResponse) else iter(())
+
+
+def _in_bodies(http: Mapping[str, JSON]) -> Iterator[bytes]:
+    return (content.data for content in contents.contents(http) if content.data is not None)
+
+
 def _contents(request: Request) -> Iterator[bytes]:
-    return (data for part in _parts(request) if (data := blobs.decoded(part.content)) is not None)
+    if isinstance(request, HTTPRequest):
+        # Its parts are what of the body is understood.
+        yield from _in_bodies(request.http)
+    yield from (data for part in _parts(request) if (data := blobs.decoded(part.content)) is not None)
 
 
 def _write(data: bytes, folder: Path) -> None:
@@ -78,9 +100,40 @@ def _referring(part: Mapping[str, JSON]) -> Mapping[str, JSON]:
 
 def restored(request: Request, cassette: Path) -> Request:
     """A request that was read from a cassette, with the content whose files are there and sound."""
+    if isinstance(request, HTTPRequest):
+        lacks = contents.is_unread(request.http)
+        return HTTPRequest.of(_filled(request.http, cassette)[0]) if lacks else request
     if not any(blobs.stood_for(part.content) for part in _parts(request)):
         return request
     return replace(request, messages=tuple(_with_parts(message, cassette) for message in request.messages))
+
+
+def lacks_content(response: Response) -> bool:
+    """Whether a file of an answer could not be read; it may have been put back since."""
+    return isinstance(response, HTTPResponse) and bool(response.lacking)
+
+
+def restored_response(response: Response, cassette: Path) -> Response:
+    """A response that was read from a cassette, with the content whose files are there and sound."""
+    if not isinstance(response, HTTPResponse) or not contents.is_unread(response.http):
+        return response
+    http, problems = _filled(response.http, cassette)
+    return HTTPResponse.of(http, [f"the blob {name} {problem or 'is missing'}" for name, problem in problems])
+
+
+def _filled(http: Mapping[str, JSON], cassette: Path) -> tuple[dict[str, JSON], list[tuple[Path, str | None]]]:
+    """An envelope with the content that can be read, and what is wrong with the files of the rest."""
+    problems: list[tuple[Path, str | None]] = []
+
+    def read(identity: Identity) -> bytes | None:
+        path = _find(identity, cassette)
+        problem = None if path is None else _problem(path, identity)
+        if path is None or problem is not None:
+            problems.append((path or _place(identity), problem))
+            return None
+        return path.read_bytes()
+
+    return contents.filled(http, read), problems
 
 
 def _with_parts(message: Message, cassette: Path) -> Message:
@@ -103,8 +156,14 @@ def _find(identity: Identity, cassette: Path) -> Path | None:
     return next(filter(Path.is_file, places), None)
 
 
-def blob_problems(request: Any, cassette: Path) -> Iterator[tuple[Path, str | None]]:
-    """The files that the stored JSON of a request refers to and that are not right: what is wrong, None if missing."""
+def blob_problems(document: Mapping[str, JSON], cassette: Path) -> Iterator[tuple[Path, str | None]]:
+    """The files that a document refers to and that are not right: what is wrong, None if missing."""
+    request = document.get("request")
+    if document.get("kind") == "http":
+        for http in (request, document.get("response")):
+            if isinstance(http, Mapping):
+                yield from _filled(contents.unpacked(http), cassette)[1]
+        return
     for message in request.get("messages", ()) if isinstance(request, Mapping) else ():
         for part in message.get("parts", ()):
             if "blob" not in part:

@@ -10,7 +10,7 @@ from os.path import commonprefix
 from typing import Any
 
 from llm_strategy.canonical import digest
-from llm_strategy.cassette.blob_files import by_reference
+from llm_strategy.cassette.blob_files import by_reference, credential_in_answer
 from llm_strategy.cassette.emitter import emit
 from llm_strategy.cassette.obstacle import FORMAT, not_ours
 from llm_strategy.cassette.versions import own_version
@@ -18,6 +18,7 @@ from llm_strategy.errors import CassetteError, SecretFound
 from llm_strategy.log import Call
 from llm_strategy.redaction import each_text, find_known, scrub, scrub_reply
 from llm_strategy.values import JSON, Request, Response, Usage
+from llm_strategy.wire.contents import packed, unpacked
 from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse
 
 VERSION = 1
@@ -30,7 +31,7 @@ def call_document(call: Call) -> bytes:
     """
     http = call.request.http if isinstance(call.request, HTTPRequest) else None
     response = _written(call.response)
-    request = each_text(by_reference(call.request.stored) if http is None else http, scrub)
+    request = each_text(by_reference(call.request.stored) if http is None else packed(http), scrub)
     document: dict[str, JSON] = {"key": call.key}
     if call.function is not None:
         document["function"] = call.function
@@ -43,7 +44,7 @@ def call_document(call: Call) -> bytes:
         "digest": response_digest(call.key, response),
     }
     text = emit(document)
-    known = find_known(text)
+    known = find_known(text) or credential_in_answer(call.response)
     if known is not None:
         raise SecretFound(
             f"the recording of {call.function or 'this call'} would hold the value of the environment variable "
@@ -54,7 +55,8 @@ def call_document(call: Call) -> bytes:
 
 def _written(response: Response) -> dict[str, JSON]:
     """A response as JSON, fit to be written."""
-    written: dict[str, JSON] = each_text(response.to_json(), scrub_reply)
+    data = packed(response.http) if isinstance(response, HTTPResponse) else response.to_json()
+    written: dict[str, JSON] = each_text(data, scrub_reply)
     if response.pieces:
         written["pieces"] = _pieces(response, written["content"])
     return written
@@ -152,7 +154,7 @@ def check_response(key: str, response: Any, sealed: object, place: object) -> Re
                 "is meant, accept it with `llm-strategy verify --accept`; else restore the file or record again: "
                 "pytest --llm-record=all"
             )
-        checked = HTTPResponse.of(response) if "status" in response else Response.from_json(response)
+        checked = HTTPResponse.of(unpacked(response)) if "status" in response else Response.from_json(response)
         for value in (checked, *filter(None, [checked.usage])):
             _check_types(value)
         return checked
@@ -171,7 +173,7 @@ def check_request(request: Any, sealed: object, place: object) -> Request:
                 f"{place}: the recorded request does not agree with its digest: it was edited, or damaged. Restore the "
                 "file, or record again: pytest --llm-record=all"
             )
-        checked = HTTPRequest.of(request) if "url" in request else Request.from_json(request)
+        checked = HTTPRequest.of(unpacked(request)) if "url" in request else Request.from_json(request)
         for value in (checked, *checked.messages, *(part for message in checked.messages for part in message.parts)):
             _check_types(value)
         return checked

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from llm_strategy.cassette import document
-from llm_strategy.cassette.blob_files import restored
+from llm_strategy.cassette.blob_files import lacks_content, restored, restored_response
 from llm_strategy.cassette.reader import load
 from llm_strategy.cassette.shortcut import read_response
 from llm_strategy.errors import CassetteError
@@ -77,9 +77,10 @@ class Entry:
     @property
     def response(self) -> Response:
         """The recorded response, checked against its digest. Only this part of the document is parsed."""
-        if self._response is None:
-            self._response = self._read_response()
-        return self._response
+        response = self._response
+        if response is None or lacks_content(response):
+            response = self._response = restored_response(response or self._read_response(), self.path)
+        return response
 
     @property
     def is_sound(self) -> bool:

@@ -23,7 +23,6 @@ from llm_strategy.cassette.obstacle import check_file, unreadable
 from llm_strategy.cassette.versions import rendered_by, rendering
 from llm_strategy.log import Call
 from llm_strategy.values import JSON, Request, Response
-from llm_strategy.wire.envelope import HTTPRequest
 
 HTTP_KIND = b'\nkind: "http"\n'
 """What stands in the documents of HTTP calls, whose prompts their clients have rendered."""
@@ -126,9 +125,7 @@ class CassetteFile:
         """
         text = document.call_document(call)
         inside = folder is not None and self.path.is_relative_to(folder.resolve())
-        # The body of an HTTP call holds what was sent with it, as it was sent.
-        if not isinstance(call.request, HTTPRequest):
-            write_blobs(call.request, folder if folder is not None and inside else self.path.parent)
+        write_blobs(call, folder if folder is not None and inside else self.path.parent)
         with self._lock, self.locked():
             return self._append(call.key, text, _answered(call.response, call.request), recorded_by)
 

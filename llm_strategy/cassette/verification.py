@@ -42,7 +42,7 @@ def problems(path: Path) -> Iterator[str]:
             document.check_response(entry.key, parsed.get("response"), parsed.get("digest"), entry)
             document.check_request(parsed.get("request"), parsed.get("request_digest"), entry)
             yield from (f"{entry.place}: {problem}" for problem in _form_problems(parsed))
-            for name, problem in blob_problems(parsed.get("request"), file.path):
+            for name, problem in blob_problems(parsed, file.path):
                 if problem is not None:
                     yield f"{entry.place}: the blob {shown(name)} {problem}; restore it, or record again: {_AGAIN}"
         except CassetteError as error:
@@ -87,7 +87,7 @@ def missing_blobs(path: Path) -> Iterator[str]:
     """The files that a cassette refers to and that are not there, a line each. What is damaged refers to none."""
     for entry in _read(path).entries:
         with suppress(CassetteError, ValueError, TypeError):
-            for name, problem in blob_problems(entry.parsed.get("request"), path):
+            for name, problem in blob_problems(entry.parsed, path):
                 if problem is None:
                     yield f"{entry.place}: the blob {name} is missing; restore it, or record again: {_AGAIN}"
 

@@ -16,7 +16,8 @@ from llm_strategy.difference.replies import ReplyDifference, compare_fields, com
 from llm_strategy.redaction import scrub, scrub_reply
 from llm_strategy.transcript import message_text
 from llm_strategy.values import JSON, Request, Response
-from llm_strategy.wire.envelope import HTTPRequest
+from llm_strategy.wire.contents import described
+from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse
 
 Kind = Literal["added", "removed", "answer changed", "prompt changed"]
 _UNSEEN = "(what differs must not be shown: a credential, or a folder that names a user)"
@@ -106,10 +107,15 @@ def _reply_difference(old: Response, new: Response) -> ReplyDifference:
 
 def _beside(response: Response) -> dict[str, JSON]:
     """What a response holds besides its content."""
-    data = {name: value for name, value in response.to_json().items() if name != "content"}
+    data = {name: value for name, value in shown_response(response).items() if name != "content"}
     if response.pieces:
         data["pieces"] = list(map(len, response.pieces))
     return data
+
+
+def shown_response(response: Response) -> dict[str, JSON]:
+    """A response as JSON, with a few words in place of large binary content."""
+    return described(response.http) if isinstance(response, HTTPResponse) else response.to_json()
 
 
 def _told(entry: Entry) -> Iterator[str]:

@@ -14,6 +14,7 @@ from llm_strategy.http.traffic import credentials, http_response, replayed
 from llm_strategy.log import Call, CallLog
 from llm_strategy.redaction import each_text, find_known
 from llm_strategy.wire.bodies import laid_out
+from llm_strategy.wire.contents import contents
 from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse
 
 _RETRIES = "x-stainless-retry-count"
@@ -44,6 +45,8 @@ class Exchange:
             return None
         try:
             return replayed(self.turn.call.response)  # type: ignore[arg-type]  # what else it may be fails below
+        except CassetteError:
+            raise
         except (AttributeError, TypeError, ValueError) as error:
             raise CassetteError(f"a recorded HTTP answer is not complete ({error!r}); record again") from None
 
@@ -54,7 +57,7 @@ class Exchange:
             return
         text = laid_out(request.http.get("body"), "")
         name = find_known(text)
-        if name is not None or any(secret in text for secret in credentials(self._headers)):
+        if name is not None or self._has_credential(text) or self._has_credential(_read(request.http)):
             what = f"the value of the environment variable {name}" if name else "the credential that it is sent with"
             raise SecretFound(
                 f"the body of an HTTP call holds {what}: recorded, it would be published with the cassette. Send "
@@ -65,12 +68,25 @@ class Exchange:
         """What was fetched, as it is kept. `body` is what the client reads, without any compression."""
         pairs = ((name, value) for name, values in self.fetched["headers"].items() for value in values)
         http = http_response(self.fetched["status"]["code"], pairs, body).http
+        if isinstance(self.turn, CassetteTurn) and self._has_credential(_read(http)):
+            raise SecretFound(
+                "an image or file in the answer to an HTTP call holds the credential that the call was sent with; "
+                "nothing was written, since it would be published with the cassette"
+            )
         return HTTPResponse.of(each_text(dict(http), self._without_credentials))
+
+    def _has_credential(self, text: str) -> bool:
+        return any(secret in text for secret in credentials(self._headers))
 
     def _without_credentials(self, text: str) -> str:
         for secret in credentials(self._headers):
             text = text.replace(secret, "<credential>")
         return text
+
+
+def _read(http: Mapping[str, Any]) -> str:
+    """The large contents in the body of an envelope, decoded."""
+    return "\n".join((content.data or b"").decode("latin-1") for content in contents(http))
 
 
 class _Failure(NamedTuple):

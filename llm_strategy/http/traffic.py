@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import parse_qsl, urlencode
 
+from llm_strategy.errors import CassetteError
 from llm_strategy.values import JSON
 from llm_strategy.wire.bodies import answer_bytes, pack_answer, parse_body
 from llm_strategy.wire.envelope import CHAT_COMPLETIONS, HTTPRequest, HTTPResponse, request_envelope
@@ -44,7 +45,12 @@ def http_response(status: int, headers: Iterable[tuple[str, str]], body: bytes) 
 
 
 def replayed(response: HTTPResponse) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of a response that comes from a cassette."""
+    """Status, headers and body of a response that comes from a cassette; raises CassetteError without its content."""
+    if response.lacking:
+        raise CassetteError(
+            f"a recorded HTTP answer cannot be replayed: {'; '.join(response.lacking)}. Restore the file, or record "
+            "again: pytest --llm-record=all"
+        )
     headers = dict(response.http.get("headers", {}))
     if response.status >= 400:
         # The client lived with this answer: neither it nor a more patient one is to wait for another.

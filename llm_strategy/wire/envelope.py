@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from llm_strategy.values import JSON, Message, Request, Response
 from llm_strategy.wire.bodies import laid_out, parse_text
 from llm_strategy.wire.chat_completion_chunks import join_chunks
 from llm_strategy.wire.chat_completions import decode, decode_request, error_message
+from llm_strategy.wire.contents import described
 
 CHAT_COMPLETIONS = "/chat/completions"
 
@@ -49,15 +50,20 @@ class HTTPRequest(Request):
 
 @dataclass(frozen=True, slots=True)
 class HTTPResponse(Response):
-    """The response to such a request; `http` is its envelope, which is what is stored."""
+    """The response to such a request; `http` is its envelope, which is what is stored.
+
+    `lacking` says what is wrong with the files of its contents, in words: while something is, it is no answer.
+    """
 
     http: FrozenJSON = FrozenJSON()
+    lacking: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, http: Mapping[str, JSON]) -> HTTPResponse:
+    def of(cls, http: Mapping[str, JSON], lacking: Iterable[str] = ()) -> HTTPResponse:
         """The response in an envelope. Raises KeyError, TypeError or AttributeError for what is none."""
         said = _response(http)
-        return cls(said.content, said.usage, said.finish_reason, said.model, http=FrozenJSON.of(http))
+        frozen = FrozenJSON.of(http)
+        return cls(said.content, said.usage, said.finish_reason, said.model, http=frozen, lacking=tuple(lacking))
 
     @property
     def status(self) -> int:
@@ -113,7 +119,8 @@ def _request(http: Mapping[str, JSON]) -> Request:
             stream = {name: value for name, value in (body or {}).items() if name in ("stream", "stream_options")}
             return replace(request, settings=FrozenJSON({**request.settings, **stream}))
     model = body.get("model") if isinstance(body, Mapping) else None
-    text = body if isinstance(body, str) else laid_out(body, "indented") if body is not None else ""
+    shown = described(http).get("body")
+    text = shown if isinstance(shown, str) else laid_out(shown, "indented") if shown is not None else ""
     return Request(
         f"openai:{model}" if isinstance(model, str) else None,
         (Message("user", f"{http['method']} {urlsplit(http['url']).path}\n\n{text}".rstrip()),),
