@@ -65,7 +65,7 @@ def test_answers_that_changed_are_shown_field_by_field(capsys: Printed) -> None:
     assert diff("a.yaml", "b.yaml") == 1
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "a.yaml -> b.yaml: 1 answer changed"
-    assert printed[2].startswith("answer changed: find (a.yaml:6 -> b.yaml:6), key ")
+    assert printed[2].startswith("answer changed: find (a.yaml:7 -> b.yaml:7), key ")
     assert '+ return_value[2]: {"name": "b", "text": "A lamp for the garden.\\nIt is cold."}' in printed
 
     record("c.yaml", {"lamp": [*new[:2], {"name": "b", "text": long}]})
