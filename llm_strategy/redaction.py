@@ -1,64 +1,23 @@
 """The one place that decides what must not be written down, and what stands in its place.
 
-Two kinds of rules. Those by shape (`placeholders`) give the same result on every machine, so they
-act before a request is hashed. Those that know this machine's credentials (`scrub`, `find_known`)
+Two kinds of rules. Those that look at a text alone (`placeholders`: shapes, folders, the project's own) give the same
+result on every machine, so they act before a request is hashed. Those that know this machine (`scrub`, `find_known`)
 act on what is written, reported or raised, and never on a key.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
-from functools import lru_cache
-from typing import Any, NamedTuple
-from urllib.parse import quote
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any
 
-
-class Rule(NamedTuple):
-    """A pattern, and a string that stands in every text that it matches.
-
-    Looking for a fixed string costs a hundredth of matching a pattern, and nearly no prompt holds one. So most
-    patterns are never used, and none is compiled before it is.
-    """
-
-    anchor: str
-    pattern: str
-    replacement: str
-
-
-_PRIVATE_KEY = Rule(
-    "PRIVATE KEY-----",
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----",
-    "<private-key>",
-)
-SECRETS: tuple[Rule, ...] = (
-    Rule("sk-ant-", r"sk-ant-[\w-]{16,}", "<anthropic-key>"),
-    Rule("sk-", r"(?<![\w-])sk-(?:proj-|svcacct-|admin-|None-|or-v1-)?[A-Za-z0-9_-]{20,}", "<openai-key>"),
-    Rule("AIza", r"\bAIza[\w-]{35}", "<google-key>"),
-    Rule("ya29.", r"\bya29\.[\w-]{20,}", "<google-token>"),
-    Rule("IA", r"\bA(?:KIA|SIA)[A-Z0-9]{16}\b", "<aws-key-id>"),
-    Rule("ABSK", r"\bABSK[A-Za-z0-9+/]{60,}={0,2}", "<bedrock-key>"),
-    Rule("hf_", r"\bhf_[A-Za-z0-9]{30,}", "<huggingface-token>"),
-    Rule("gsk_", r"\bgsk_[A-Za-z0-9]{40,}", "<groq-key>"),
-    Rule("xai-", r"\bxai-[A-Za-z0-9]{60,}", "<xai-key>"),
-    Rule("pplx-", r"\bpplx-[A-Za-z0-9]{40,}", "<perplexity-key>"),
-    *(Rule(f"gh{kind}_", rf"\bgh{kind}_[A-Za-z0-9]{{36,}}", "<github-token>") for kind in "pousr"),
-    Rule("github_pat_", r"\bgithub_pat_\w{40,}", "<github-token>"),
-    Rule("xox", r"\bxox[abeoprs]-[\w-]{10,}", "<slack-token>"),
-    Rule("eyJ", r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}", "<jwt>"),
-    Rule(
-        "://",
-        r"(?<=[?&])((?:X-Amz|x-amz)-(?:Signature|Credential|Security-Token)|(?:X-Goog-)?[sS]ig(?:nature)?)"
-        r"=[^&\s\"'<>]{8,}",
-        r"\1=<signature>",
-    ),
-    Rule("://", r"(?<=://)[^\s/:@\"'<>]+:[^\s/@\"'<>]{3,}(?=@)", "<credentials>"),
-    Rule("earer ", r"\b([Bb]earer) [A-Za-z0-9._~+/-]{20,}=*", r"\1 <token>"),
-)
+from llm_strategy import project_rules
+from llm_strategy.known_secrets import Known, known
+from llm_strategy.project_rules import ProjectRules
+from llm_strategy.secret_rules import PRIVATE_KEY, SECRETS, Rule
 
 # In a prompt paths stand inside JSON as a rule, where a backslash is doubled.
 _SLASH = r"(?:/|\\\\?)"
@@ -66,56 +25,141 @@ _NAME = r"[^/\\\s\"'<>|:*?]+"
 # A user's name; the punctuation of the sentence around the path is no part of it.
 _USER = r"[^/\\\s\"'<>|:*?,;&=!()\[\]{}]*[\w-]"
 _WINDOWS = rf"\b[A-Za-z]:{_SLASH}Users{_SLASH}{_USER}"
+# Behind what was replaced stand names within that folder.
+_AT_ROOT = r"(?<![\w./-])(?<!<tmp>)(?<!<home>)"
+
+
+def _path(anchor: str, pattern: str, replacement: str) -> Rule:
+    return Rule("folder", anchor, (anchor,), pattern, replacement, (), "any")
+
+
 PATHS: tuple[Rule, ...] = (
-    Rule("pytest-of-", rf"{_SLASH}pytest-of-{_NAME}{_SLASH}pytest-(?:\d+|current)(?:{_SLASH}popen-\w+)?", "/pytest"),
-    Rule("/var/folders/", rf"(?:/private)?/var/folders/{_NAME}/{_NAME}/T(?![\w-])", "<tmp>"),
-    Rule("AppData", rf"{_WINDOWS}{_SLASH}AppData{_SLASH}Local{_SLASH}Temp", "<tmp>"),
-    Rule("/tmp", r"(?<![\w./-])(?:/var)?/tmp(?![\w-])", "<tmp>"),
+    _path("pytest-of-", rf"{_SLASH}pytest-of-{_NAME}{_SLASH}pytest-(?:\d+|current)(?:{_SLASH}popen-\w+)?", "/pytest"),
+    _path("/var/folders/", rf"(?:/private)?/var/folders/{_NAME}/{_NAME}/T(?![\w-])", "<tmp>"),
+    _path("AppData", rf"{_WINDOWS}{_SLASH}AppData{_SLASH}Local{_SLASH}Temp", "<tmp>"),
+    _path("/tmp", rf"{_AT_ROOT}(?:/var)?/tmp(?![\w-])", "<tmp>"),
     # What `tempfile` makes: "tmp" and eight characters at random.
-    Rule("<tmp>", r"(?<=<tmp>[/\\])tmp[a-z0-9_]{8}(?![\w-])", "<random>"),
+    _path("<tmp>", r"(?<=<tmp>[/\\])tmp[a-z0-9_]{8}(?![\w-])", "<random>"),
     # The folder of a test: pytest counts those of one name, in the order in which they run.
-    Rule("<tmp>/pytest", rf"(?<=<tmp>/pytest)({_SLASH}{_NAME}?)\d+(?![\w.-])", r"\1"),
-    Rule("/home/", rf"(?<![\w.-])/home/{_USER}", "<home>"),
-    Rule("Users", rf"(?<![\w.-])/Users/{_USER}|{_WINDOWS}", "<home>"),
-    Rule("/root", r"(?<![\w./-])/root(?![\w-])", "<home>"),
+    _path("<tmp>/pytest", rf"(?<=<tmp>/pytest)({_SLASH}{_NAME}?)\d+(?![\w.-])", r"\1"),
+    # Windows' drives within Linux.
+    _path("/Users/", rf"(?<![\w./-])(?:/mnt)?/[a-z]/Users/{_USER}", "<home>"),
+    _path("/home/", rf"(?<![\w.-])(?<!<tmp>)(?<!<home>)/home/{_USER}", "<home>"),
+    _path("Users", rf"(?<![\w.-])(?<!<tmp>)(?<!<home>)/Users/{_USER}|{_WINDOWS}", "<home>"),
+    _path("/root", rf"{_AT_ROOT}/root(?![\w-])", "<home>"),
 )
 
 
-def _rules(home: str, temporary: str) -> tuple[Rule, ...]:
-    """All rules, this machine's own folders included: they may lie at unusual places."""
-    folders = [(temporary, "<tmp>"), (home, "<home>")]
-    own = tuple(
-        Rule(path, rf"(?<![\w./-]){re.escape(path)}(?![\w-])", name)
-        # One may lie in the other.
-        for path, name in sorted(folders, key=lambda folder: -len(folder[0]))
-        # At usual places they are found as on other machines.
-        if len(path) > 3 and os.path.isabs(path) and _apply(PATHS, path) != name
-    )
-    return (_PRIVATE_KEY, *SECRETS, *own, *PATHS)
+# Secrets by their shape
+
+_WORDS = tuple(rule for rule in SECRETS if rule.place == "word")
+_ADDRESSES = tuple(rule for rule in SECRETS if rule.place == "any")
+_BESIDE = tuple(rule for rule in SECRETS if rule.place == "beside")
+_RANDOM = tuple(rule for rule in SECRETS if rule.place == "random")
+_LOOKS_RANDOM = re.compile("[0-9][A-Za-z]+[0-9]")
+_SHORTEST_WORD = b"a" * 14
+_IN_WORDS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-./+=%~:@&#!$*^").__contains__
+_SHADOW = bytes(ord("a") if _IN_WORDS(chr(code)) else ord(" ") for code in range(256))
 
 
-def _apply(rules: tuple[Rule, ...], text: str) -> str:
-    for rule in rules:
-        if rule.anchor in text:
-            text = re.sub(rule.pattern, rule.replacement, text)
+def _words(text: str) -> str:
+    """The long words of a text: all that rules for words have to look at, and of most prompts next to nothing."""
+    shadow = text.encode("ascii", "replace").translate(_SHADOW)
+    found = []
+    at = shadow.find(_SHORTEST_WORD)
+    while at >= 0:
+        end = shadow.find(b" ", at)
+        end = len(text) if end < 0 else end
+        found.append(text[at:end])
+        at = shadow.find(_SHORTEST_WORD, end)
+    return " ".join(found)
+
+
+@lru_cache(maxsize=256)
+def compiled(pattern: str) -> re.Pattern[str]:
+    """A rule's pattern. No secret has other letters than ASCII's, which may stand right beside it."""
+    return re.compile(pattern, re.ASCII)
+
+
+def _shapes(text: str, rules: ProjectRules) -> str:
+    """A paragraph without what looks like a secret, and without what the project says is one."""
+    text = rules.redact(text) if rules.secrets else text
+    if PRIVATE_KEY.anchors[0] in text:
+        text = rules.substitute(compiled(PRIVATE_KEY.pattern), PRIVATE_KEY.replacement, text)
+    words = _words(text)
+    if words:
+        text = _apply(_WORDS, text, rules, words)
+    if "/" in text and "://" in text:
+        text = _apply(_ADDRESSES, text, rules, text)
+    if words:
+        lowered = text.lower()
+        text = _apply(_BESIDE, text, rules, lowered)
+        if _LOOKS_RANDOM.search(words):
+            text = _apply(_RANDOM, text, rules, lowered)
     return text
 
 
-@lru_cache(maxsize=8)
-def _replacing(home: str, temporary: str) -> Callable[[str], str]:
-    rules = _rules(home, temporary)
-    return lambda text: _apply(rules, text)
+def _apply(applied: Sequence[Rule], text: str, rules: ProjectRules, seen: str) -> str:
+    """The text after rules of which an anchor stands in `seen`."""
+    for rule in applied:
+        for anchor in rule.anchors:
+            if anchor in seen:
+                text = rules.substitute(compiled(rule.pattern), rule.replacement, text)
+                break
+    return text
+
+
+def _without_shapes(text: str, lines: str) -> str:
+    rules = project_rules.of(lines)
+    if rules.secrets or rules.exceptions:
+        return "\n\n".join([_shapes(piece, rules) for piece in paragraphs(text)])
+    return _shapes(text, rules)
 
 
 def paragraphs(text: str) -> list[str]:
     """The pieces of a text, to be joined by blank lines, in which placeholders can be put one by one."""
     # No rule reaches over a blank line but the one for private keys.
-    return [text] if _PRIVATE_KEY.anchor in text else text.split("\n\n")
+    return [text] if PRIVATE_KEY.anchors[0] in text else text.split("\n\n")
+
+
+def without_secrets(text: str) -> str:
+    """The text without secrets of a known shape and without those that the project names; folders stay."""
+    return _without_shapes(text, project_rules.current())
+
+
+# Folders
+
+
+def _folder_rules(home: str, temporary: str) -> tuple[Rule, ...]:
+    """The rules for folders, this machine's own included: they may lie at unusual places."""
+    folders = [(temporary, "<tmp>"), (home, "<home>")]
+    own = tuple(
+        _path(path, rf"(?<![\w./-]){re.escape(path)}(?![\w-])", name)
+        # One may lie in the other.
+        for path, name in sorted(folders, key=lambda folder: -len(folder[0]))
+        # At usual places they are found as on other machines.
+        if len(path) > 3 and os.path.isabs(path) and _without_folders(path, PATHS) != name
+    )
+    return (*own, *PATHS)
+
+
+def _without_folders(text: str, rules: tuple[Rule, ...]) -> str:
+    if "/" in text or "\\" in text:
+        for rule in rules:
+            if rule.anchors[0] in text:
+                text = re.sub(rule.pattern, rule.replacement, text)
+    return text
+
+
+@lru_cache(maxsize=8)
+def _replacing(home: str, temporary: str, lines: str) -> Callable[[str], str]:
+    folders = _folder_rules(home, temporary)
+    return lambda text: _without_folders(_without_shapes(text, lines), folders)
 
 
 def replacing() -> Callable[[str], str]:
     """The function `placeholders`, for many texts: this machine's folders are looked up once."""
-    return _replacing(os.path.expanduser("~"), tempfile.gettempdir())
+    return _replacing(os.path.expanduser("~"), tempfile.gettempdir(), project_rules.current())
 
 
 def placeholders(text: str) -> str:
@@ -123,49 +167,61 @@ def placeholders(text: str) -> str:
     return replacing()(text)
 
 
-_CREDENTIAL = re.compile(r"KEY|TOKEN|SECRET|PASSW(?:OR)?D|CREDENTIAL|PRIVATE|AUTH(?!ORS?(?:_|$))", re.IGNORECASE)
-_SHORTEST = 12
-"""Shorter values of credential-named variables ("true", "1") stand in ordinary text as well."""
+# What is written
+
+_NOBODY = frozenset(
+    "admin administrator app azureuser build builder ci codespace default dev docker ec2-user git github gitlab home "
+    "jenkins me node nobody opc postgres public root runner service src test tests tmp ubuntu user users usr vagrant "
+    "var vscode work www www-data".split()
+)
 
 
-@lru_cache(maxsize=1024)
-def _is_credential(name: str) -> bool:
-    return _CREDENTIAL.search(name) is not None
+def _user_names() -> frozenset[str]:
+    said = (os.environ.get(name, "") for name in ("USER", "LOGNAME", "USERNAME"))
+    names = {os.path.basename(os.path.expanduser("~")), *said}
+    return frozenset(name for name in names if len(name) > 2 and name.lower() not in _NOBODY)
 
 
-def known_secrets() -> Iterator[tuple[str, str]]:
-    """Name and value of every credential in the environment, in each form in which it could be written."""
-    for name in filter(_is_credential, os.environ):
-        value = os.environ.get(name, "")
-        if len(value) >= _SHORTEST and not os.path.exists(value):
-            encoded = base64.b64encode(value.encode("utf-8", "surrogateescape")).decode("ascii")
-            # As in JSON, where a prompt and a cassette hold it.
-            quoted = json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]
-            forms = dict.fromkeys((value, *quoted, quote(value, safe=""), encoded, encoded.rstrip("=")))
-            yield from ((name, form) for form in forms)
+@lru_cache(maxsize=8)
+def _users(names: frozenset[str]) -> re.Pattern[str]:
+    return re.compile(rf"(?<=[/\\])(?:{'|'.join(map(re.escape, sorted(names)))})(?=[/\\])")
+
+
+def _without_user(text: str) -> str:
+    """The text with `<user>` for the user's name as a folder of a path."""
+    names = _user_names()
+    return _users(names).sub("<user>", text) if names and any(name in text for name in names) else text
 
 
 def find_known(text: str) -> str | None:
     """The name of the environment variable whose value stands in the text, if one does."""
-    return next((name for name, value in known_secrets() if value in text), None)
+    return known().find(text)
 
 
-def scrub(text: str) -> str:
-    """The text fit to be written, reported or raised."""
-    for name, value in known_secrets():
-        text = text.replace(value, f"<{name}>")
-    return placeholders(text)
+def conceal(text: str) -> str:
+    """The text without secrets; folders stay, since they say where something is."""
+    return without_secrets(known().scrub(text))
+
+
+def scrub(text: str, secrets: Known | None = None) -> str:
+    """The text fit to be written, reported or raised. `secrets` is what `known()` said, for many texts."""
+    return _without_user(placeholders((secrets or known()).scrub(text)))
 
 
 # What tells who somebody is; "/tmp" and "/root" are the same everywhere, and may be part of an answer.
-_NAMING = tuple(rule for rule in PATHS if rule.replacement == "<home>" and rule.anchor != "/root")
+_NAMING = tuple(rule for rule in PATHS if rule.replacement == "<home>" and rule.anchors != ("/root",))
 
 
-def scrub_reply(text: str) -> str:
+def scrub_reply(text: str, secrets: Known | None = None) -> str:
     """A reply fit to be written: as `scrub`, but with only those folders replaced that name a user."""
-    for name, value in known_secrets():
-        text = text.replace(value, f"<{name}>")
-    return _apply((_PRIVATE_KEY, *SECRETS, *_NAMING), text)
+    text = without_secrets((secrets or known()).scrub(text))
+    return _without_user(_without_folders(text, _NAMING))
+
+
+def scrubbing() -> tuple[Callable[[str], str], Callable[[str], str], Known]:
+    """The functions `scrub` and `scrub_reply` for what is written together: the environment is looked at once."""
+    secrets = known()
+    return partial(scrub, secrets=secrets), partial(scrub_reply, secrets=secrets), secrets
 
 
 class Opaque(str):

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from llm_strategy.errors import ReplyError
 from llm_strategy.readings import Reading, readings_of, without_reasoning
+from llm_strategy.redaction import scrub_reply
 from llm_strategy.rendering import type_text
 from llm_strategy.schema import Output
 from llm_strategy.values import Response
@@ -231,9 +232,9 @@ def _error(
     if len(problems) > LISTED:
         lines.append(f"  ... and {len(problems) - LISTED} more")
     if response.finish_reason != "refusal" and response.content.strip():
-        lines.append(f"the reply was: {_excerpt(response.content)}")
+        lines.append(f"the reply was: {_excerpt(scrub_reply(response.content))}")
     return ReplyError(
-        "\n".join(lines),
+        scrub_reply("\n".join(lines)),
         reply=response.content,
         problems=problems,
         expected=output.annotation,

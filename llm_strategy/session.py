@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from llm_strategy import slot
 from llm_strategy.cassette import naming
 from llm_strategy.cassette.modes import Mode, check_mode
 from llm_strategy.cassette.run import Run
+from llm_strategy.project_rules import ProjectLines
 
 if TYPE_CHECKING:
     from llm_strategy.cassette.account import Account
@@ -79,11 +81,21 @@ class Session:
     """What a test runner needs of the call log.
 
     `folder` holds the cassettes. `mode` is the record mode: None replays, and "replay" does so even in
-    blocks that name another mode. `model` names the model of functions that name none. `account`
-    counts what was done, `misses` lists every request that had no recording, with the test that made it.
+    blocks that name another mode. `model` names the model of functions that name none. `redact` are regular
+    expressions of what must not be written down, and behind a `!` of what may, for this process and its children
+    until `finish`; None leaves what LLM_STRATEGY_REDACT says. A bad one raises ValueError. `account` counts what
+    was done, `misses` lists every request that had no recording, with the test that made it.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], *, mode: str | None = None, model: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        mode: str | None = None,
+        model: str | None = None,
+        redact: Sequence[str] | None = None,
+    ) -> None:
+        self._redact = ProjectLines(redact)
         self.folder = Path(folder)
         self.mode: Mode = check_mode(mode or "replay")
         self.only_replay = mode == "replay"
@@ -245,6 +257,13 @@ class Session:
         """Note tests that were not collected, of a module that was skipped as a whole: nobody knows what they ask."""
         self.run.doubt(nodeid)
 
+    @staticmethod
+    def scrub(text: str) -> str:
+        """The text without the values of credential-named environment variables: for reports of a test runner."""
+        from llm_strategy.known_secrets import known
+
+        return known().scrub_report(text)
+
     # The end
 
     @property
@@ -272,6 +291,7 @@ class Session:
         if self in slot.sessions:
             slot.sessions.remove(self)
             slot.pop(self._outside)
+            self._redact.restore()
             if self.run.stale:
                 from llm_strategy.cassette.judgement import prune_own
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llm_strategy import Session
-from pytest_llm_strategy import boundary, credentials, ending, summary
+from pytest_llm_strategy import boundary, credentials, ending, reports, summary
 from pytest_llm_strategy.scopes import FixtureScopes, TestScope
 
 if TYPE_CHECKING:
@@ -65,6 +65,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("llm_cassettes", "folder of the cassettes, relative to rootdir", default="cassettes")
     parser.addini("llm_model", "'provider:name' for functions that name no model", default="")
     parser.addini("llm_roundtrip", "as --llm-roundtrip", type="bool", default=False)
+    parser.addini(
+        "llm_redact",
+        "regular expressions of what must not be written down, a line each; a line that begins with ! is an exception: "
+        "what it matches is never taken for a secret",
+        type="linelist",
+        default=[],
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -80,7 +87,11 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     folder = config.rootpath / (config.getoption("llm_cassettes") or config.getini("llm_cassettes"))
     model = config.getoption("llm_model") or config.getini("llm_model") or None
-    session = Session(folder, mode=config.getoption("llm_record"), model=model)
+    redact = config.getini("llm_redact") or None
+    try:
+        session = Session(folder, mode=config.getoption("llm_record"), model=model, redact=redact)
+    except ValueError as error:
+        raise pytest.UsageError(f"llm_redact: {error}") from None
     config.stash[SESSION] = session
     config.stash[FIXTURES] = FixtureScopes(session, config.rootpath)
     config.stash[SUBTESTS] = _Subtests()
@@ -150,6 +161,8 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     item.stash[TEST].note(report)
+    if not item.config.stash[SESSION].idle:
+        reports.scrub(report)
     if report.failed and _uses_snapshots(item):
         from pytest_llm_strategy import snapshots
 
@@ -187,9 +200,13 @@ def pytest_fixture_setup(
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     report = yield
     credentials.explain(report)
+    if not collector.config.stash[SESSION].idle:
+        reports.scrub(report)
     return report
 
 

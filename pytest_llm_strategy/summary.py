@@ -20,17 +20,17 @@ def write(reporter: pytest.TerminalReporter, session: Session) -> None:
         reporter.write_line(f"model calls: {line}", **{"red" if account.missed else "green": True})
     if session.mode != "dry":
         for cause, tests in sorted(account.causes.items(), key=lambda item: -len(item[1]))[:_SHOWN]:
-            reporter.write_line(f"  missed in {len(tests)} test{'s' * (len(tests) > 1)}: {cause}")
+            reporter.write_line(f"  missed in {len(tests)} test{'s' * (len(tests) > 1)}: {session.scrub(cause)}")
     if account.repaired and reporter.verbosity >= 0:
         reporter.write_line(f"  {_repairs(account.repaired, account.repairs)}")
     for note in account.notes:
-        reporter.write_line(f"  {note}")
+        reporter.write_line(f"  {session.scrub(note)}")
     changing = account.changing_values
     if changing:
         told = "recorded prompts hold what differs from run to run, so that no recording will answer them"
         reporter.write_line(f"  {told}. {account.cure}:", yellow=True)
     for line in changing[:_SHOWN]:
-        reporter.write_line(f"    {line}")
+        reporter.write_line(f"    {session.scrub(line)}")
     if len(changing) > _SHOWN:
         reporter.write_line(f"    and {len(changing) - _SHOWN} more")
 

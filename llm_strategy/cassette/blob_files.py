@@ -11,8 +11,8 @@ from llm_strategy import blobs
 from llm_strategy.blobs import Identity
 from llm_strategy.cassette.disk import replace_file
 from llm_strategy.cassette.obstacle import in_the_way
+from llm_strategy.known_secrets import Known
 from llm_strategy.log import Call
-from llm_strategy.redaction import find_known
 from llm_strategy.values import JSON, BlobPart, Message, Request, Response
 from llm_strategy.wire import contents
 from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse
@@ -34,19 +34,20 @@ def write_blobs(call: Call, folder: Path) -> None:
             _write(data, folder)
 
 
-def credential_in_contents(request: Request) -> tuple[int, str] | None:
+def credential_in_contents(request: Request, secrets: Known) -> tuple[int, str] | None:
     """The size of a content that holds a credential, and the name of the credential's environment variable."""
-    known = ((len(data), _credential(data)) for data in _contents(request))
+    known = ((len(data), _credential(data, secrets)) for data in _contents(request))
     return next(((size, name) for size, name in known if name is not None), None)
 
 
-def credential_in_answer(response: Response) -> str | None:
+def credential_in_answer(response: Response, secrets: Known) -> str | None:
     """The name of the environment variable whose value stands in a large content of an HTTP answer."""
-    return next(filter(None, map(_credential, _contents_of_answer(response))), None)
+    found = (_credential(data, secrets) for data in _contents_of_answer(response))
+    return next(filter(None, found), None)
 
 
-def _credential(data: bytes) -> str | None:
-    return find_known(data.decode("utf-8", "surrogateescape"))
+def _credential(data: bytes, secrets: Known) -> str | None:
+    return secrets.find(data.decode("utf-8", "surrogateescape"))
 
 
 def _contents_of_answer(response: Response) -> Iterator[bytes]:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from itertools import accumulate
-from os.path import commonprefix
 from typing import Any
 
 from llm_strategy.canonical import digest
 from llm_strategy.cassette.blob_files import by_reference, credential_in_answer
 from llm_strategy.cassette.emitter import emit
 from llm_strategy.cassette.obstacle import FORMAT, not_ours
+from llm_strategy.cassette.pieces import scrubbed_events, scrubbed_pieces
 from llm_strategy.cassette.versions import own_version
 from llm_strategy.errors import CassetteError, SecretFound
 from llm_strategy.log import Call
-from llm_strategy.redaction import each_text, find_known, scrub, scrub_reply
+from llm_strategy.redaction import conceal, each_text, scrubbing
 from llm_strategy.values import JSON, Request, Response, Usage
 from llm_strategy.wire.contents import packed, unpacked
 from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse
@@ -30,11 +28,13 @@ def call_document(call: Call) -> bytes:
     Raises SecretFound where a known credential would still stand in it.
     """
     http = call.request.http if isinstance(call.request, HTTPRequest) else None
-    response = _written(call.response)
+    scrub, scrub_reply, secrets = scrubbing()
+    answer = packed(call.response.http) if isinstance(call.response, HTTPResponse) else call.response.to_json()
+    response = scrubbed_response(answer, scrub_reply)
     request = each_text(by_reference(call.request.stored) if http is None else packed(http), scrub)
     document: dict[str, JSON] = {"key": call.key}
     if call.function is not None:
-        document["function"] = call.function
+        document["function"] = conceal(call.function)
     if http is not None:
         document["kind"] = "http"
     document |= {
@@ -44,7 +44,7 @@ def call_document(call: Call) -> bytes:
         "digest": response_digest(call.key, response),
     }
     text = emit(document)
-    known = find_known(text) or credential_in_answer(call.response)
+    known = secrets.find(text) or credential_in_answer(call.response, secrets)
     if known is not None:
         raise SecretFound(
             f"the recording of {call.function or 'this call'} would hold the value of the environment variable "
@@ -53,33 +53,15 @@ def call_document(call: Call) -> bytes:
     return text.encode("utf-8")
 
 
-def _written(response: Response) -> dict[str, JSON]:
-    """A response as JSON, fit to be written."""
-    data = packed(response.http) if isinstance(response, HTTPResponse) else response.to_json()
-    written: dict[str, JSON] = each_text(data, scrub_reply)
-    if response.pieces:
-        written["pieces"] = _pieces(response, written["content"])
+def scrubbed_response(response: JSON, change: Callable[[str], str]) -> dict[str, JSON]:
+    """The JSON of a response, fit to be written."""
+    written: dict[str, JSON] = each_text(response, change)
+    if "pieces" in response:
+        pieces = scrubbed_pieces(response["pieces"], written["content"])
+        written["pieces"] = [piece for piece in pieces if piece]
+    if "events" in written:
+        written["events"] = scrubbed_events(written["events"], change)
     return written
-
-
-def _pieces(response: Response, content: str) -> list[str]:
-    """The pieces of a response of which `content` may be written.
-
-    What is replaced may reach over several pieces, or look like something else in one: where a
-    text was changed, what lies between its first change and its last is one piece.
-    """
-    if content == response.content:
-        return list(response.pieces)
-    before = len(commonprefix([response.content, content]))
-    rest = response.content[before:], content[before:]
-    after = len(commonprefix([text[::-1] for text in rest]))
-    ends = list(accumulate(map(len, response.pieces)))
-    first = bisect_right(ends, before)
-    last = bisect_left([0, *ends], len(response.content) - after)
-    start, stop = ([0, *ends][first], [0, *ends][last])
-    middle = content[start : len(content) - (len(response.content) - stop)]
-    pieces = [*response.pieces[:first], middle, *response.pieces[last:]]
-    return [piece for piece in pieces if piece]
 
 
 def response_digest(key: str, response: JSON) -> str:
@@ -99,7 +81,7 @@ def header_document(
     if rendered_by:
         header["rendered_by"] = _one_or_list(rendered_by)
     header |= {name: value for name, value in kept.items() if name not in header}
-    return emit(header).encode("utf-8")
+    return emit(each_text(header, conceal)).encode("utf-8")
 
 
 def _one_or_list(names: Sequence[str]) -> JSON:

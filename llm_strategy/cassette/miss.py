@@ -13,6 +13,7 @@ from llm_strategy.cassette.modes import ENVIRONMENT
 from llm_strategy.cassette.store import open_file
 from llm_strategy.context import Ask
 from llm_strategy.errors import CassetteError, CassetteMiss
+from llm_strategy.redaction import conceal
 from llm_strategy.wire.envelope import HTTPRequest
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def explain(scope: CassetteScope, ask: Ask, occurrence: int) -> CassetteMiss:
     if ask.site.function is not None and file is not None:
         head.append(f"made at {shown(file)}:{line}")
     causes, body = _reason(scope, ask, occurrence)
-    text = "\n".join([*head, "", *body, "", *_mend(scope, ask, occurrence)])
+    text = conceal("\n".join([*head, "", *body, "", *_mend(scope, ask, occurrence)]))
     return CassetteMiss(text, request=ask.request, function=ask.site.function, causes=causes)
 
 
@@ -44,7 +45,7 @@ def explain_end(scope: CassetteScope, ask: Ask, recorded: Entry | None) -> Casse
         f"{pieces}{place}\n\nTo ask {ask.request.model or 'the model'} again: {_afresh(command)}"
     )
     cause = "a stream is read further than it was recorded"
-    return CassetteMiss(text, request=ask.request, function=ask.site.function, causes=(cause,))
+    return CassetteMiss(conceal(text), request=ask.request, function=ask.site.function, causes=(cause,))
 
 
 def _afresh(command: str) -> str:

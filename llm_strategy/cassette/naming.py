@@ -46,7 +46,7 @@ def _name(base: str, parameters: str, identity: str) -> str:
 
     Letters of parameters count as alike in both cases: some file systems think so.
     """
-    readable = _UNSAFE.sub("-", base + parameters).strip(" ")
+    readable = _UNSAFE.sub("-", base + _public(parameters)).strip(" ")
     clean = readable == base + parameters and len(readable) <= _LONGEST and parameters == parameters.lower()
     clean = clean and readable.partition(".")[0].lower() not in _DEVICES and not readable.startswith(".")
     if clean and not readable.endswith("."):
@@ -56,3 +56,16 @@ def _name(base: str, parameters: str, identity: str) -> str:
         readable = readable.replace(".", "-")
     mark = sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{readable[:_LONGEST].strip('.-') or 'x'}-{mark}"
+
+
+_LONGEST_PLAIN = 20
+"""Characters of parameters that cannot hold a secret; what finds one is loaded for longer ones only."""
+
+
+def _public(parameters: str) -> str:
+    """The parameters of a test without what looks like a secret: they become a file's name."""
+    if len(parameters) <= _LONGEST_PLAIN:
+        return parameters
+    from llm_strategy.redaction import without_secrets
+
+    return without_secrets(parameters)

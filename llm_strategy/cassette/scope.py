@@ -20,8 +20,8 @@ from llm_strategy.cassette.modes import Mode
 from llm_strategy.cassette.store import CassetteFile, open_file
 from llm_strategy.context import Ask, Place, Scope, Stream, Turn
 from llm_strategy.errors import CassetteMiss, SecretFound
+from llm_strategy.known_secrets import known
 from llm_strategy.log import Call
-from llm_strategy.redaction import find_known
 from llm_strategy.values import Response
 
 if TYPE_CHECKING:
@@ -197,15 +197,19 @@ class CassetteScope(Scope):
         __tracebackhide__ = True
         if self.rules.mode in ("replay", "dry") or self.rules.refusal is not None:
             self.miss(ask, occurrence)
+        secrets = known()
+        name = secrets.find(f"{self.rules.owner} {self.path}")
+        if name is not None:
+            raise _secret("the name of the test or of its cassette", name, ", or give the parameter an id")
         for subject, text, _ in ask.site.blocks:
-            name = find_known(text)
+            name = secrets.find(text)
             if name is not None:
                 raise _secret(f"{subject} of {ask.site.function}", name, _VOLATILE)
         for message in ask.request.messages:
-            name = find_known(message.content)
+            name = secrets.find(message.content)
             if name is not None:
                 raise _secret(f"a message to {ask.site.function or 'a model'} (role {message.role})", name)
-        found = credential_in_contents(ask.request)
+        found = credential_in_contents(ask.request, secrets)
         if found is not None:
             size, name = found
             where = f"a file of {size:,} bytes that is given to {ask.site.function or 'a model'}"

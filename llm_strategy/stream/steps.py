@@ -9,6 +9,7 @@ from llm_strategy import engine
 from llm_strategy.engine import Options
 from llm_strategy.errors import ReplyError
 from llm_strategy.items import ItemReader
+from llm_strategy.redaction import scrub_reply
 from llm_strategy.rendering import type_text
 from llm_strategy.reply import SHOWN, parse
 from llm_strategy.schema import Output
@@ -170,7 +171,8 @@ def _error(
     lines = [f"{place}: {what}{after}; expected a stream of {type_text(expected)}"]
     lines += [f"  {at}: {reason}" if at else f"  {reason}" for at, reason in problems]
     if finish_reason != "refusal" and text.strip():
-        lines.append(f"the reply ended: {text if len(text) <= SHOWN else f'... {text[-SHOWN:]}'}")
-    return ReplyError(
-        "\n".join(lines), reply=text, problems=problems, expected=expected, finish_reason=finish_reason or "stop"
-    )
+        # Before it is cut: half a credential is not recognised.
+        shown = scrub_reply(text)
+        lines.append(f"the reply ended: {shown if len(shown) <= SHOWN else f'... {shown[-SHOWN:]}'}")
+    message = scrub_reply("\n".join(lines))
+    return ReplyError(message, reply=text, problems=problems, expected=expected, finish_reason=finish_reason or "stop")

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import base64
+import html
+import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,32 +22,49 @@ from llm_strategy import (
     llm_strategy,
     use_cassette,
 )
-from llm_strategy.redaction import find_known, placeholders, scrub
+from llm_strategy.known_secrets import known
+from llm_strategy.redaction import find_known, paragraphs, placeholders, scrub, scrub_reply
+from llm_strategy.secret_rules import PRIVATE_KEY, SECRETS, Rule, capitals, hexadecimal, mixed
 from tests.llm_strategy.answers import counting, reply
 
 VALUE = 'correct-"horse"-bättery\\staple'
-LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcd"
+RULES = (PRIVATE_KEY, *SECRETS)
+INVENTED = (mixed(8), hexadecimal(8), capitals(8))
+"""How the secrets in the rules' examples begin."""
 
 KEYS: dict[str, tuple[str, str]] = {
-    "openai": (f"sk-{LETTERS[:48]}", "<openai-key>"),
-    "openai project": (f"sk-proj-{LETTERS}", "<openai-key>"),
-    "anthropic": (f"sk-ant-api03-{LETTERS}", "<anthropic-key>"),
-    "google": (f"AIza{LETTERS[:35]}", "<google-key>"),
-    "aws": ("AKIAIOSFODNN7EXAMPLE", "<aws-key-id>"),
-    "hugging face": (f"hf_{LETTERS[:34]}", "<huggingface-token>"),
-    "groq": (f"gsk_{LETTERS[:52]}", "<groq-key>"),
-    "github": (f"ghp_{LETTERS[:36]}", "<github-token>"),
-    "github, fine-grained": (f"github_pat_{LETTERS}", "<github-token>"),
-    "slack": (f"xoxb-{LETTERS[:20]}", "<slack-token>"),
-    "jwt": ("eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.SflKxwRJSMeKKF2QT4", "<jwt>"),
-    "bearer": (f"Bearer {LETTERS[:30]}", "Bearer <token>"),
-    "password in an address": ("https://user:secret-word@example.com/x", "https://<credentials>@example.com/x"),
-    "signed address": (
-        "https://x.org/a?X-Amz-Signature=0123456789abcdef",
-        "https://x.org/a?X-Amz-Signature=<signature>",
+    "a word": ("sk-" + mixed(48), "<openai-key>"),
+    "several lines": (
+        f"-----BEGIN RSA PRIVATE KEY-----\n{mixed(9)}\n\nabc\n-----END RSA PRIVATE KEY-----",
+        "<private-key>",
     ),
-    "private key": ("-----BEGIN RSA PRIVATE KEY-----\nMII\n\nabc\n-----END RSA PRIVATE KEY-----", "<private-key>"),
+    "by its name": (f"COHERE_API_KEY={mixed(40)}", "COHERE_API_KEY=<api-key>"),
+    "bearer": (f"Bearer {mixed(30)}", "Bearer <token>"),
+    "in an address": (f"https://user:{mixed(12)}@example.com/x", "https://<credentials>@example.com/x"),
+    "signed address": (f"https://x.org/a?X-Amz-Signature={mixed(16)}", "https://x.org/a?X-Amz-Signature=<signature>"),
+    "cookie": (f"Cookie: a=1; sid={mixed(20)}", "Cookie: <cookie>"),
 }
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.kind)
+def test_each_rule_finds_its_examples(rule: Rule) -> None:
+    """Alone, in a sentence, and where JSON has it: nothing of the secret is left, and the placeholder says what it was."""
+    placeholder = re.findall(r"<[a-z-]+>", rule.replacement)[-1]
+    assert rule.examples
+    for example in rule.examples:
+        for text in (example, f"a\n{example}\nb", json.dumps({"a": f"b\n{example}\nc"}), f"密钥 {example}"):
+            replaced = placeholders(text)
+            assert not [letters for letters in INVENTED if letters in replaced], replaced
+            assert placeholder in replaced
+            assert placeholders(replaced) == replaced
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.kind)
+def test_each_rule_acts_on_a_paragraph_as_on_the_whole(rule: Rule) -> None:
+    """Keys are made paragraph by paragraph, files of whole texts; both have to say the same."""
+    for example in rule.examples:
+        text = f"Hello.\n\n{example}\n\n{example}\n\nBye."
+        assert "\n\n".join(map(placeholders, paragraphs(text))) == placeholders(text)
 
 
 @pytest.mark.parametrize(("secret", "placeholder"), KEYS.values(), ids=KEYS)
@@ -65,8 +86,10 @@ def test_a_key_of_a_known_shape_is_a_placeholder_in_file_and_key(secret: str, pl
 ORDINARY = [
     "task-list-of-many-things-to-do-today",
     "sk-learn",
+    "sk-learn-is-a-library-for-machine-learning",
     "a risk-averse-investor-with-long-words",
-    "the bearer of news",
+    "the bearer of news, bearer tokens, and a Bearer token",
+    "Basic authentication, Authorization: Basic or Bearer",
     "https://example.com/home/page?x=1",
     "https://example.com:8080/a@b",
     "eyJ.eyJ.x",
@@ -76,6 +99,24 @@ ORDINARY = [
     "a/tmp/b",
     "C:\\Windows\\x",
     "skip-tests-and-continue-with-others",
+    "sk-..., sk-xxxxxxxxxxxxxxxxxxxxxxxxxxxx, <openai-key>, hf_..., ghp_xxxx, AKIA...",
+    "OPENAI_API_KEY=sk-... or api_key=<your key>, api_key=YOUR_API_KEY_GOES_HERE",
+    'api_key = os.environ["OPENAI_API_KEY"]',
+    "client = OpenAI(api_key=settings.openai_api_key_for_the_staging_environment)",
+    "api_key=load_the_key_of_environment_number2_from_the_vault_of_secrets()",
+    f"sha256:{hexadecimal(64)} and commit {hexadecimal(40)} and {hexadecimal(32)}",
+    f'key: "{hexadecimal(64)}"\ndigest: "{hexadecimal(64)}"',
+    "request 123e4567-e89b-12d3-a456-426614174000, api_key id 123e4567-e89b-12d3-a456-426614174000",
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
+    "openai:gpt-5-mini-2025-08-07, claude-sonnet-4-5-20250929, meta-llama/Llama-3.3-70B-Instruct-Turbo",
+    "Cookie: a biscuit. The cookie: name=value. set-cookie is a header",
+    'SIGNED = ("authorization", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token")',
+    "the password is secret, the token is a word, the key is under the mat",
+    "aws_secret_access_key and aws_session_token are names of settings that boto3 reads",
+    "def token_of(github_pat_of_the_user: str, hf_model_name_with_many_words: str) -> str: ...",
+    "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+    "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY----- PRIVATE KEY",
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl user@host",
 ]
 
 
@@ -118,8 +159,19 @@ def test_home_and_temporary_folders_are_placeholders(text: str, placeholder: str
         base64.b64encode(VALUE.encode()).decode().rstrip("="),
         'correct-\\"horse\\"-bättery\\\\staple',
         'correct-\\"horse\\"-b\\u00e4ttery\\\\staple',
+        json.dumps(json.dumps(VALUE))[3:-3],
+        re.sub("%..", lambda found: found[0].lower(), quote(VALUE, safe="")),
+        html.escape(VALUE),
+        repr(VALUE)[1:-1],
+        ascii(VALUE)[1:-1],
+        VALUE.encode().hex(),
+        VALUE.encode().hex().upper(),
+        base64.urlsafe_b64encode(VALUE.encode()).decode(),
     ],
-    ids=["plain", "in an address", "base64", "base64 without padding", "in JSON", "in ASCII JSON"],
+    ids=[
+        *("plain", "in an address", "base64", "base64 without padding", "in JSON", "in ASCII JSON", "JSON in JSON"),
+        *("in an address, lower case", "HTML", "repr", "ascii", "hex", "HEX", "base64 for addresses"),
+    ],
 )
 def test_a_credential_of_the_environment_is_found_in_every_form(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it is, and as an address, a header or JSON holds it."""
@@ -239,3 +291,62 @@ def test_a_credential_does_not_change_a_key(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("SHOP_PASSWORD", "a word that may be a password")
 
     assert Request("openai:any", request.messages).key == request.key
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_credential_within_longer_base64_is_found(
+    encode: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in Basic authentication, at each of the three places where it can begin: at most a byte of it is left."""
+    secret = "c?rrect>horse~battery"
+    monkeypatch.setenv("SHOP_PASSWORD", secret)
+
+    for before in ("", "u", "us", "use", "user:"):
+        for behind in ("", "b", "bc", "bcd"):
+            text = encode(f"{before}{secret}{behind}".encode()).decode()
+            assert find_known(text) == "SHOP_PASSWORD", (before, behind)
+            assert len(scrub(text).replace("<SHOP_PASSWORD>", "")) <= 4 * ((len(before + behind) + 5) // 3)
+
+
+def test_the_environment_may_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was in it before is no credential any more."""
+    monkeypatch.setenv("SHOP_PASSWORD", "correct-horse-battery")
+    assert find_known("correct-horse-battery") == "SHOP_PASSWORD"
+    monkeypatch.setenv("SHOP_PASSWORD", "another-horse-battery")
+    assert find_known("correct-horse-battery") is None
+    assert find_known("another-horse-battery") == "SHOP_PASSWORD"
+    monkeypatch.delenv("SHOP_PASSWORD")
+    assert find_known("another-horse-battery") is None
+
+
+def test_a_shortened_credential_in_a_report_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pytest cuts the middle out of long values, and what stays of a credential may be most of it."""
+    monkeypatch.setenv("SHOP_PASSWORD", "correct-horse-battery")
+    report = known().scrub_report
+
+    assert report("'xx correct-horse-ba...orse-battery yy'") == "'xx <SHOP_PASSWORD>...<SHOP_PASSWORD> yy'"
+    assert report("'correct...' and more...") == "'<SHOP_PASSWORD>...' and more..."
+    assert report("to be correct... and so on") == "to be <SHOP_PASSWORD>... and so on"
+    assert report("a ... b") == "a ... b"
+
+
+@pytest.mark.parametrize("value", ["SHOP_PASSWORD", "<openai-key-of-mine>"])
+def test_scrubbing_again_changes_nothing(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value that is the name of a variable, or a placeholder, is none to be replaced."""
+    monkeypatch.setenv("SHOP_PASSWORD", "correct-horse-battery")
+    monkeypatch.setenv("OTHER_PASSWORD", value)
+
+    once = scrub(f"correct-horse-battery, {value}, sk-{mixed(40)}, /root/root, /tmp/tmp/x, /home/a/home/b")
+    assert scrub(once) == once == f"<SHOP_PASSWORD>, {value}, <openai-key>, <home>/root, <tmp>/tmp/x, <home>/home/b"
+
+
+def test_the_users_name_in_a_path_is_written_by_no_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the folder lies; as a word of a sentence, or where everybody has that name, it stays."""
+    monkeypatch.setenv("USER", "ada.l")
+    text = "/data/ada.l/shop, D:\\work\\ada.l\\shop, by ada.l, /data/ada.lovelace/x"
+    concealed = "/data/<user>/shop, D:\\work\\<user>\\shop, by ada.l, /data/ada.lovelace/x"
+
+    assert scrub(text) == scrub_reply(text) == concealed
+    assert placeholders(text) == text
+    monkeypatch.setenv("USER", "runner")
+    assert scrub("/data/runner/shop") == "/data/runner/shop"

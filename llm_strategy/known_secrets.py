@@ -1,0 +1,126 @@
+"""The credentials of this machine: values of environment variables, in every form in which they could be written.
+
+They act on what is written, reported or raised, never on a key: another machine has other values.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import os
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import quote, quote_plus
+
+_CREDENTIAL = re.compile(
+    r"KEY|TOKEN|SECRET|PASSW(?:OR)?D|PASSPHRASE|(?:^|_)(?:PASS|SAS|PWD)(?:_|$)(?<!^PWD)(?<!^OLD_PWD)|CREDENTIAL|PRIVATE"
+    r"|AUTH(?!ORS?(?:_|$))|COOKIE|BEARER|CONNECTION_?STRING|WEBHOOK",
+    re.IGNORECASE,
+)
+_SHORTEST = 12
+"""Shorter values of credential-named variables ("true", "1") stand in ordinary text as well."""
+_LEAST_CUT = 6
+"""Characters of a shortened value that are taken for it."""
+
+
+@lru_cache(maxsize=1024)
+def _is_credential(name: str) -> bool:
+    return _CREDENTIAL.search(name) is not None
+
+
+class Known(NamedTuple):
+    """The credentials in the environment at one moment: `forms` pairs each text with the variable's name."""
+
+    forms: tuple[tuple[str, str], ...]
+
+    def find(self, text: str) -> str | None:
+        """The name of the environment variable whose value stands in the text, if one does."""
+        return next((name for form, name in self.forms if form in text), None)
+
+    def scrub(self, text: str) -> str:
+        """The text with the variable's name in place of each value."""
+        for form, name in self.forms:
+            if form in text:
+                text = text.replace(form, f"<{name}>")
+        return text
+
+    def scrub_report(self, text: str) -> str:
+        """As `scrub`; values that pytest has shortened with three dots are found by what is left of them, too."""
+        text = self.scrub(text)
+        if self.forms and "..." in text:
+            for form, name in self.forms:
+                text = _without_cut(text, form, f"<{name}>")
+        return text
+
+
+def _without_cut(text: str, form: str, placeholder: str) -> str:
+    pieces = text.split("...")
+    lengths = range(_LEAST_CUT, len(form))
+    for at in range(len(pieces) - 1):
+        head, tail = pieces[at], pieces[at + 1]
+        left = max((n for n in lengths if head.endswith(form[:n])), default=0)
+        right = max((n for n in lengths if tail.startswith(form[-n:])), default=0)
+        pieces[at] = head[:-left] + placeholder if left else head
+        pieces[at + 1] = placeholder + tail[right:] if right else tail
+    return "...".join(pieces)
+
+
+def known() -> Known:
+    """What is in the environment now. To be asked once for all texts that are written together."""
+    values = ((name, os.environ.get(name, "")) for name in filter(_is_credential, os.environ))
+    return _known(tuple((name, value) for name, value in values if _is_secret(value)))
+
+
+def _is_secret(value: str) -> bool:
+    if len(value) < _SHORTEST or value in os.environ or (value.startswith("<") and value.endswith(">")):
+        return False
+    return not os.path.exists(value)
+
+
+@lru_cache(maxsize=16)
+def _known(variables: tuple[tuple[str, str], ...]) -> Known:
+    found: dict[str, str] = {}
+    for name, value in variables:
+        for form in _forms(value):
+            found.setdefault(form, name)
+    # One may be part of another.
+    return Known(tuple(sorted(found.items(), key=lambda item: -len(item[0]))))
+
+
+def _forms(value: str) -> Iterator[str]:
+    yield value
+    for text in (value, value.strip()):
+        yield from _escaped(text)
+        data = text.encode("utf-8", "surrogatepass")
+        yield from (data.hex(), data.hex().upper())
+        yield from _in_base64(data)
+
+
+def _escaped(value: str) -> Iterator[str]:
+    """As in JSON, JSON within JSON, Python, XML and addresses."""
+    yield value
+    for ascii_only in (True, False):
+        once = json.dumps(value, ensure_ascii=ascii_only)[1:-1]
+        yield from (once, once.replace("/", "\\/"), json.dumps(once, ensure_ascii=ascii_only)[1:-1])
+    yield from (repr(value)[1:-1], ascii(value)[1:-1], html.escape(value), html.escape(value, quote=False))
+    for encoded in (
+        quote(value, safe="", errors="replace"),
+        quote(value, errors="replace"),
+        quote_plus(value, errors="replace"),
+    ):
+        yield encoded
+        yield re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), encoded)
+
+
+def _in_base64(data: bytes) -> Iterator[str]:
+    """Encoded alone, or within longer text such as `user:password`: each byte may come first of three."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        whole = encode(data).decode("ascii")
+        yield from (whole, whole.rstrip("="))
+        for before in range(3):
+            text = encode(b"\0" * before + data).decode("ascii")
+            # The first characters depend on what stands before, the last one on what comes behind.
+            yield text[(before * 8 + 5) // 6 : (before + len(data)) * 8 // 6]
