@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from llm_strategy import slot
 from llm_strategy.cassette import naming
 from llm_strategy.cassette.modes import Mode, check_mode
+from llm_strategy.cassette.run import Run
 
 if TYPE_CHECKING:
     from llm_strategy.cassette.account import Account
@@ -59,7 +60,7 @@ class OpenScope:
 
         session = self.session
         known: dict[str, Any] = {"account": session.account, "project": session.project}
-        known["default_model"] = session.model
+        known |= {"default_model": session.model, "run": session.run}
         if self.fault is None:
             return CassetteScope(self.path, Rules(**self.rules), **known)
         from llm_strategy.cassette.faults import FaultScope
@@ -69,7 +70,7 @@ class OpenScope:
     def described(self) -> str:
         """What a child process needs to take part."""
         said: dict[str, Any] = {"path": str(self.path), "rules": self.rules, "journal": str(self.journal)}
-        said |= {"folder": str(self.session.folder), "model": self.session.model}
+        said |= {"folder": str(self.session.folder), "model": self.session.model, "run": str(self.session.run.journal)}
         return json.dumps({slot.CHILD_OPENER: "llm_strategy.cassette.child:open_child", **said})
 
 
@@ -77,15 +78,24 @@ class Session:
     """What a test runner needs of the call log.
 
     `folder` holds the cassettes. `mode` is the record mode: None replays, and "replay" does so even in
-    blocks that name another mode. `model` names the model of functions that name none. `account`
-    counts what was done, `misses` lists every request that had no recording, with the test that made it.
+    blocks that name another mode. `model` names the model of functions that name none. `journal` is that of
+    the session whose worker this is, if of any. `account` counts what was done, `misses` lists every request
+    that had no recording, with the test that made it.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], *, mode: str | None = None, model: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        mode: str | None = None,
+        model: str | None = None,
+        journal: str | os.PathLike[str] | None = None,
+    ) -> None:
         self.folder = Path(folder)
         self.mode: Mode = check_mode(mode or "replay")
         self.only_replay = mode == "replay"
         self.model = model
+        self.run = Run(journal)
         self.misses: list[tuple[str, CassetteMiss]] = []
         self.numbers = itertools.count()
         self._prunable: list[CassetteScope] = []
@@ -105,6 +115,11 @@ class Session:
         from llm_strategy.cassette.project import Project
 
         return Project(self.folder)
+
+    @property
+    def journal(self) -> str:
+        """The file in which sessions that record together tell each other what they have asked afresh."""
+        return str(self.run.journal)
 
     # Scopes
 
@@ -135,9 +150,8 @@ class Session:
         """A scope whose calls are replayed from, or recorded into, the cassette at `path`.
 
         A `mode` other than the session's acts only while the session records. `refusal` forbids
-        recording and says why. Nothing is read or written before the first call, but that mode `all`
-        removes what a failed run has left. With a `fault`, which one of the calls then has, the cassette
-        is only replayed, whatever the mode.
+        recording and says why. Nothing is read or written before the first call. With a `fault`, which one
+        of the calls then has, the cassette is only replayed, whatever the mode.
         """
         if fault is not None:
             mode, shared = "replay", True
@@ -145,10 +159,7 @@ class Session:
         chosen = self.mode if self.mode == "replay" else asked
         refused = refusal if chosen in ("new", "all") else None
         rules = {"mode": chosen, "owner": owner, "shared": shared, "repeat": repeat}
-        opened = OpenScope(self, path, {**rules, "refusal": refused, "command": command}, fault)
-        if chosen == "all":
-            opened.scope.discard_leftover()
-        return opened
+        return OpenScope(self, path, {**rules, "refusal": refused, "command": command}, fault)
 
     def enter(self, opened: OpenScope) -> None:
         """Make a scope the one that calls of this process, its threads and its children belong to."""
@@ -220,6 +231,7 @@ class Session:
                     from llm_strategy.cassette.commit import prune
 
                     prune(scope)
+            self.run.end()
 
 
 class _Outside:

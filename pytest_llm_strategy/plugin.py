@@ -26,6 +26,7 @@ TEST = pytest.StashKey[TestScope]()
 SUBTESTS = pytest.StashKey["_Subtests"]()
 
 _RECORD = "--llm-record"
+_JOURNAL = "llm_strategy_journal"
 _MODES = ("new", "all", "live", "dry", "replay")
 
 
@@ -79,7 +80,8 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     folder = config.rootpath / (config.getoption("llm_cassettes") or config.getini("llm_cassettes"))
     model = config.getoption("llm_model") or config.getini("llm_model") or None
-    session = Session(folder, mode=config.getoption("llm_record"), model=model)
+    journal = getattr(config, "workerinput", {}).get(_JOURNAL)
+    session = Session(folder, mode=config.getoption("llm_record"), model=model, journal=journal)
     config.stash[SESSION] = session
     config.stash[FIXTURES] = FixtureScopes(session, config.rootpath)
     config.stash[SUBTESTS] = _Subtests()
@@ -243,6 +245,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     output = getattr(session.config, "workeroutput", None)
     if output is not None and not calls.idle:
         output["llm_strategy"] = calls.account.to_json()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Under pytest-xdist the workers record together, and none asks afresh what another has asked."""
+    node.workerinput[_JOURNAL] = node.config.stash[SESSION].journal
 
 
 @pytest.hookimpl(optionalhook=True)

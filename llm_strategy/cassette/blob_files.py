@@ -10,7 +10,7 @@ from typing import Any
 
 from llm_strategy import blobs
 from llm_strategy.blobs import Identity
-from llm_strategy.cassette.disk import replace_file
+from llm_strategy.cassette.disk import naming, replace_file
 from llm_strategy.redaction import find_known
 from llm_strategy.values import JSON, BlobPart, Message, Request
 
@@ -46,11 +46,12 @@ def _write(data: bytes, folder: Path) -> None:
     path = folder / _place(identity)
     if _problem(path, identity) is None:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    attributes = folder / FOLDER / ".gitattributes"
-    if not attributes.exists():
-        # So that git leaves the line ends of text alone.
-        attributes.write_bytes(b"* -text\n")
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        attributes = folder / FOLDER / ".gitattributes"
+        if not attributes.exists():
+            # So that git leaves the line ends of text alone.
+            attributes.write_bytes(b"* -text\n")
     replace_file(path, [data])
 
 

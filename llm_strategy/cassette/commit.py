@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import shlex
+from pathlib import Path
 
 from llm_strategy.cassette.miss import shown
+from llm_strategy.cassette.rerecording import settle
 from llm_strategy.cassette.scope import CassetteScope
 from llm_strategy.cassette.store import open_file
 
@@ -25,17 +27,19 @@ def commit(scope: CassetteScope, *, passed: bool) -> None:
     new = scope.recording_path
     if scope.rules.mode != "all" or not new.exists():
         return
-    if not passed:
-        scope.account.notes.append(
-            f"{shown(new)}: kept beside the old recording, because the test did not pass; "
-            f"to use it all the same, move it to {scope.path.name}"
-        )
-    elif scope.rules.shared:
-        open_file(scope.path).adopt(scope.file, None)
-        scope.account.refresh(scope.path, {key for key, _ in scope.usage.ordered()})
-        new.unlink()
-    else:
-        os.replace(new, scope.path)
+    if passed:
+        settle(scope)
+    elif scope.usage.calls:
+        scope.account.notes.append(f"{shown(new)}: kept beside the old recording, {_next_command(scope, new)}")
+
+
+def _next_command(scope: CassetteScope, new: Path) -> str:
+    """Why a new recording was not taken over, and what to do."""
+    why = "because the test did not pass"
+    if scope.rules.shared:
+        again = "pytest --llm-record=all" if scope.rules.command else "run it again with mode='all'"
+        return f"{why}; to ask again: {again}"
+    return f"{why}; to use it all the same: mv {shlex.quote(shown(new))} {shlex.quote(shown(scope.path))}"
 
 
 def count_stale(scope: CassetteScope) -> int:
@@ -49,8 +53,5 @@ def count_stale(scope: CassetteScope) -> int:
 
 def prune(scope: CassetteScope) -> None:
     """Remove what is stale, and a file in which nothing is left."""
-    file = open_file(scope.path)
-    dropped = file.arrange(scope.usage.ordered(), drop=lambda entry: True)
-    if not file.entries:
-        scope.path.unlink(missing_ok=True)
+    dropped = open_file(scope.path).arrange(scope.usage.ordered(), drop=lambda entry: True)
     scope.account.count(pruned=dropped, stale=-dropped)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 from llm_strategy.cassette import document
 from llm_strategy.cassette.blob_files import write_blobs
 from llm_strategy.cassette.contents import Contents, file_version
-from llm_strategy.cassette.disk import LOCK_TIMEOUT, acquire, append_bytes, name_file, release, replace_file
+from llm_strategy.cassette.disk import LOCK_TIMEOUT, acquire, append_bytes, naming, release, replace_file
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.errors import CassetteError
 from llm_strategy.log import Call
@@ -34,6 +34,7 @@ class CassetteFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.RLock()
+        self._is_locked = False
         self._contents = Contents(path)
 
     # Reading
@@ -87,29 +88,35 @@ class CassetteFile:
     # Writing
 
     @contextmanager
-    def locked(self, name: str = "write", *, blocking: bool = True) -> Iterator[bool]:
-        """Hold the file's lock against other threads and processes; yields False where it is taken."""
-        lock = self.lock(name)
-        if not acquire(lock, self.path, blocking=blocking):
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            release(lock)
+    def locked(self, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
+        """Hold the file's lock against other threads and processes; who holds it may take it again.
 
-    def lock(self, name: str) -> Any:
+        Raises CassetteError where another process holds it for `timeout` seconds.
+        """
+        with self._lock:
+            if self._is_locked:
+                yield
+                return
+            lock = self.lock("write", timeout)
+            acquire(lock, self.path)
+            self._is_locked = True
+            try:
+                yield
+            finally:
+                self._is_locked = False
+                release(lock, self.path)
+
+    def lock(self, name: str, timeout: float = LOCK_TIMEOUT) -> Any:
+        """A lock that belongs to the file, for a purpose of its own."""
         from filelock import FileLock
 
         folder = self.path.parent / ".locks"
-        try:
-            if not folder.is_dir():
+        with naming(self.path):
+            ignoring = folder / ".gitignore"
+            if not ignoring.exists():
                 folder.mkdir(parents=True, exist_ok=True)
-                (folder / ".gitignore").write_text("*\n")
-        except OSError as error:
-            name_file(error, self.path)
-            raise
-        return FileLock(folder / f"{self.path.name}.{name}", timeout=LOCK_TIMEOUT, thread_local=False)
+                ignoring.write_text("*\n")
+        return FileLock(folder / f"{self.path.name}.{name}", timeout=timeout, thread_local=False)
 
     def append(self, call: Call, recorded_by: str | None, folder: Path | None = None) -> Entry:
         """Write a call to the end of the file; it is on the disk when this returns.
@@ -122,12 +129,12 @@ class CassetteFile:
         # The body of an HTTP call holds what was sent with it, as it was sent.
         if not isinstance(call.request, HTTPRequest):
             write_blobs(call.request, folder if folder is not None and inside else self.path.parent)
-        with self._lock, self.locked():
+        with self.locked():
             return self._append(call.key, text, _answered(call.response, call.request), recorded_by)
 
     def append_copy(self, entry: Entry, recorded_by: str | None) -> Entry:
         """Write another cassette's recording to the end of this file, as it stands there."""
-        with self._lock, self.locked():
+        with self.locked():
             return self._append(entry.key, entry.raw, _answered(entry.response, entry.request), recorded_by)
 
     def _append(self, key: str, text: bytes, answered: tuple[str, ...], recorded_by: str | None) -> Entry:
@@ -143,9 +150,10 @@ class CassetteFile:
         """Put the calls `wanted`, as (key, occurrence), into that order among themselves, and drop others.
 
         Further recordings of their keys come behind them: before them they would answer in their place. The file is
-        replaced by a finished new one, and only where something changes. Returns the number of recordings dropped.
+        replaced by a finished new one, and only where something changes; where all is dropped it goes. Returns the
+        number of recordings dropped.
         """
-        with self._lock, self.locked():
+        with self.locked():
             self.refresh()
             first = [self.find(*call) for call in wanted]
             wanted_entries = dict.fromkeys(entry for entry in first if entry is not None)
@@ -157,7 +165,10 @@ class CassetteFile:
             for place, entry in zip(places, ordered, strict=True):
                 arranged[place] = entry
             kept = [entry for entry in arranged if drop is None or entry in wanted_entries or not drop(entry)]
-            self._replace(kept)
+            if kept or drop is None:
+                self._replace(kept)
+            else:
+                self._remove()
             return len(arranged) - len(kept)
 
     def _replace(self, entries: Sequence[Entry]) -> None:
@@ -174,16 +185,24 @@ class CassetteFile:
         replace_file(self.path, [header, *(entry.raw for entry in entries)])
         self._reload()
 
-    def adopt(self, other: CassetteFile, recorded_by: str | None) -> None:
-        """Replace the recordings of every key that `other` has by those of `other`."""
-        with self._lock, self.locked():
+    def _remove(self) -> None:
+        with naming(self.path):
+            self.path.unlink(missing_ok=True)
+        self._contents = Contents(self.path)
+
+    def adopt(
+        self, entries: Sequence[Entry], recorded_by: str | None, *, beyond: Mapping[str, int] | None = None
+    ) -> None:
+        """Replace the recordings of every key that `entries` have by those; `beyond` says how many of a key at most."""
+        with self.locked():
             self.refresh()
-            other.refresh()
-            kept = [entry for entry in self.entries if other.find(entry.key, 1) is None]
+            limits = dict.fromkeys((entry.key for entry in entries), LARGEST) | dict(beyond or {})
+            kept = [entry for entry in self.entries if entry.occurrence > limits.get(entry.key, 0)]
             names = dict.fromkeys(document.answered_by(self.header) if kept else ())
-            names |= dict.fromkeys(document.answered_by(other.header))
+            for entry in entries:
+                names |= dict.fromkeys(_answered(entry.response, entry.request))
             header = document.header_document(tuple(names), recorded_by, self.header)
-            replace_file(self.path, [header, *(entry.raw for entry in [*kept, *other.entries])])
+            replace_file(self.path, [header, *(entry.raw for entry in [*kept, *entries])])
             self._reload()
 
 
