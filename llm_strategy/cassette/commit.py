@@ -22,7 +22,10 @@ def commit(scope: CassetteScope, *, passed: bool) -> None:
     if scope.usage.written:
         scope.file.arrange(scope.usage.ordered())
         scope.usage.renumber()
-    if scope.file.torn:
+    if scope.file.overwritten:
+        scope.file.overwritten = False
+        scope.account.notes.append(f"{shown(scope.file.path)}: the last document was torn, and is dropped")
+    elif scope.file.torn:
         scope.account.notes.append(f"{shown(scope.file.path)}: the last document is torn and was passed over")
     new = scope.recording_path
     if scope.rules.mode != "all" or not new.exists():

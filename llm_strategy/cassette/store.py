@@ -29,10 +29,14 @@ LARGEST = 2 << 30
 
 
 class CassetteFile:
-    """The recordings in one file. Threads of a process share one object per path: use `open_file`."""
+    """The recordings in one file. Threads of a process share one object per path: use `open_file`.
+
+    `overwritten` says that a document which was never finished has made room for another.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.overwritten = False
         self._lock = threading.RLock()
         self._is_locked = False
         self._contents = Contents(path)
@@ -142,6 +146,7 @@ class CassetteFile:
         if self._contents.header is None:
             text = document.header_document(answered, recorded_by, {}) + text
         # A torn document behind the complete ones was never answered to anybody: it is written over.
+        self.overwritten = self.overwritten or self.torn
         append_bytes(self.path, self._contents.seen, text)
         self.refresh()
         return self._contents.entries[key][-1]
