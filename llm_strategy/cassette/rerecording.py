@@ -44,17 +44,14 @@ def find_fresh(scope: CassetteScope, key: str, occurrence: int) -> Entry | None:
 
 
 def begin(scope: CassetteScope) -> None:
-    """Make room for what this run is about to ask: what an earlier one has left is set aside. Raises OSError."""
+    """Make room for what this run has asked, while the file is locked: what an earlier one has left is set aside."""
     new = scope.file
     fact = ("begun", str(new.path))
     if scope.run.knows(*fact):
         return
-    with new.locked():
-        if scope.run.knows(*fact):
-            return
-        if new.path.exists():
-            _set_aside(new, _earlier(scope))
-        scope.run.note(fact)
+    if new.path.exists():
+        _set_aside(new, _earlier(scope))
+    scope.run.note(fact)
     folder = scope.project.folder.resolve() if scope.project else new.path.parent
     _let_git_ignore(folder if new.path.is_relative_to(folder) else new.path.parent)
 
@@ -89,6 +86,9 @@ def complete(scope: CassetteScope, key: str) -> None:
 def settle(scope: CassetteScope) -> None:
     """All has passed: what was asked afresh takes the place of what it replaces."""
     new, path, run = scope.file, scope.path, scope.run
+    if not run.knows("begun", str(new.path)):
+        # All was asked by others of this run; what lies there is older.
+        return
     asked = scope.usage.ordered()
     with new.locked():
         new.refresh()

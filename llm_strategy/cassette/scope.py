@@ -170,6 +170,7 @@ class CassetteScope(Scope):
         if self.rules.mode != "all":
             return self.file.append(call, self.recorded_by, folder)
         with self.file.locked():
+            begin(self)
             complete(self, call.key)
             return self.file.append(call, self.recorded_by, folder)
 
@@ -322,9 +323,6 @@ class CassetteTurn(Turn):
             self.finish(self._made(entry.response, replayed=True))
             scope.account.count(copied=1)
             scope.recorded_as(self.place, entry)
-        if self.call is None and scope.rules.mode == "all":
-            # Before anything is paid for: what is in the way of recording is found out now.
-            begin(scope)
         return True
 
     def record(self, response: Response) -> Call:
