@@ -111,6 +111,17 @@ class Turn:
         """The error for a caller who reads on where the recorded one stopped."""
         return CassetteMiss("this answer was closed before its end", request=self.ask.request)
 
+    def ask_again(self) -> bool:
+        """Prepare to ask for all of an answer that is read further than it was recorded; False where it must not be."""
+        return False
+
+    def give_up(self) -> None:
+        """Stay with the recording after all, though it has been read to its end."""
+
+    def diverged(self) -> CassetteMiss:
+        """The error for an answer that, asked for again, begins otherwise than what had been read of it."""
+        return CassetteMiss("this answer begins otherwise than before", request=self.ask.request)
+
     def log_to(self, log: CallLog) -> None:
         """Keep the call in another log too."""
         place = log.begin()

@@ -15,9 +15,18 @@ LOCK_TIMEOUT = 60.0
 """Seconds to wait for another writer."""
 
 
+_holders: dict[str, int] = {}
+"""The locks that this process holds, and the threads that have taken them."""
+
+
 def acquire(lock: Any, path: Path, *, blocking: bool = True) -> bool:
     from filelock import Timeout
 
+    if blocking and _holders.get(lock.lock_file) == threading.get_ident():
+        raise CassetteError(
+            f"{path}: an equal request is being asked already, by this very thread, in a use_cassette block around "
+            "this one: read its stream to the end, or close it, first"
+        )
     try:
         with naming(path):
             lock.acquire(blocking=blocking, poll_interval=0.005)
@@ -25,9 +34,10 @@ def acquire(lock: Any, path: Path, *, blocking: bool = True) -> bool:
         if not blocking:
             return False
         raise CassetteError(
-            f"{path} has been locked by another process for {lock.timeout:g} s; end that process (a recording that "
+            f"{path} has been locked by another process or thread for {lock.timeout:g} s; end it (a recording that "
             "hangs?), then try again"
         ) from None
+    _holders[lock.lock_file] = threading.get_ident()
     return True
 
 
@@ -36,6 +46,7 @@ def release(lock: Any, path: Path, *, remove: bool = False) -> None:
     if remove:
         with suppress(OSError):
             os.unlink(lock.lock_file)
+    _holders.pop(lock.lock_file, None)
     with naming(path):
         try:
             lock.release()
@@ -125,3 +136,7 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_holders.clear)

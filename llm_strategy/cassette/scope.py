@@ -14,7 +14,7 @@ from llm_strategy.cassette.account import Account
 from llm_strategy.cassette.blob_files import credential_in_contents
 from llm_strategy.cassette.disk import acquire, release
 from llm_strategy.cassette.entry import Entry
-from llm_strategy.cassette.miss import explain, explain_end
+from llm_strategy.cassette.miss import explain, explain_divergence, explain_end
 from llm_strategy.cassette.modes import Mode
 from llm_strategy.cassette.rerecording import begin, complete, find_fresh, new_path
 from llm_strategy.cassette.run import Run
@@ -186,10 +186,18 @@ class CassetteScope(Scope):
         return ask._replace(request=replace(ask.request, model=models[0])) if models else ask
 
     def _may_record(self, ask: Ask, occurrence: int) -> None:
-        """Refuse what this scope must not ask: in replay, without a model, with a credential in it."""
+        """Refuse what this scope must not ask: in replay, or with a credential in it."""
         __tracebackhide__ = True
-        if self.rules.mode in ("replay", "dry") or self.rules.refusal is not None:
+        if not self.may_ask:
             self.miss(ask, occurrence)
+        self.check_secrets(ask)
+
+    @property
+    def may_ask(self) -> bool:
+        return self.rules.mode not in ("replay", "dry") and self.rules.refusal is None
+
+    def check_secrets(self, ask: Ask) -> None:
+        """Refuse a request that could not be recorded without writing a credential down."""
         for subject, text, _ in ask.site.blocks:
             name = find_known(text)
             if name is not None:
@@ -286,6 +294,7 @@ class CassetteTurn(Turn):
         self._scope = scope
         self._held: object = None
         self._entry: Entry | None = None
+        self._outgrown: Entry | None = None
         if entry is not None:
             self._replay(entry)
 
@@ -305,6 +314,26 @@ class CassetteTurn(Turn):
     def read_on(self) -> CassetteMiss:
         return self._scope.keep(explain_end(self._scope, self.ask, self._entry), self.ask)
 
+    def ask_again(self) -> bool:
+        if self._entry is None or self._outgrown is not None or not self._scope.may_ask or self.ask.source is None:
+            return False
+        self._scope.check_secrets(self.ask)
+        self._outgrown, self.call = self._entry, None
+        return True
+
+    def give_up(self) -> None:
+        if self._outgrown is not None:
+            self.call = self._made(self._outgrown.response, replayed=True)
+
+    def diverged(self) -> CassetteMiss:
+        return self._scope.keep(explain_divergence(self._scope, self.ask), self.ask)
+
+    def _is_news(self, entry: Entry) -> bool:
+        """Whether a recording is an answer to this call, and not one that has proved too short or is another call's."""
+        if self._outgrown is not None and entry.raw == self._outgrown.raw:
+            return False
+        return (entry.key, entry.occurrence) not in self._scope.usage.recorded
+
     def acquire(self, blocking: bool = True) -> bool:
         """Take the right to ask for this occurrence, then look whether another process has asked meanwhile."""
         key = self.ask.request.key
@@ -314,7 +343,7 @@ class CassetteTurn(Turn):
             return False
         self._held = lock
         entry = scope.find_newest(key, self.occurrence)
-        if entry is not None and (key, entry.occurrence) not in scope.usage.recorded:
+        if entry is not None and self._is_news(entry):
             self._replay(entry)
             return True
         copied = scope.elsewhere(key, self.occurrence) if scope.copies() else None

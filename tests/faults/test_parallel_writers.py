@@ -272,7 +272,7 @@ def test_a_lock_times_out_with_a_message_and_goes_with_its_process(tmp_path: Pat
         with pytest.raises(CassetteError) as raised, CassetteFile(path).locked(timeout=0.05):
             pass
         assert str(raised.value) == (
-            f"{path} has been locked by another process for 0.05 s; end that process (a recording that hangs?), then try "
+            f"{path} has been locked by another process or thread for 0.05 s; end it (a recording that hangs?), then try "
             "again"
         )
         os.kill(holder.pid, signal.SIGKILL)
