@@ -14,9 +14,9 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from llm_strategy import slot
 from llm_strategy.cassette.commit import commit
+from llm_strategy.cassette.facts import Facts
 from llm_strategy.cassette.modes import check_mode, mode_of_environment
 from llm_strategy.cassette.open_blocks import close_to_children, open_to_children, take_number
-from llm_strategy.cassette.run import Run
 from llm_strategy.cassette.scope import CassetteScope, Rules
 from llm_strategy.context import Ask, Scope, Turn, current, enter_block, leave_block
 from llm_strategy.log import CallLog
@@ -54,7 +54,7 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
         path = self._path.absolute()
         # What a session records afresh is asked once in all of it; a block that does so of itself asks.
         together = session is not None and session.mode == mode
-        run = session.run if session is not None and together else Run()
+        facts = session.facts if session is not None and together else Facts()
         alone = mode == "all" and not together
         number, give_back = take_number(path) if alone else (0, _nothing)
         scope = _Block(
@@ -69,7 +69,7 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
             account=session.account if session else None,
             project=session.project if session else None,
             parent=around,
-            run=run,
+            facts=facts,
         )
         stack = ExitStack()
         try:
@@ -84,8 +84,8 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
             slot.blocks.append(scope)
         end = ExitStack()
         end.callback(give_back)
-        if run is not (session and session.run):
-            end.callback(run.end)
+        if facts is not (session and session.facts):
+            end.callback(facts.end)
         self._open.append(_Opened(scope, enter_block(scope), stack, end, open_to_children(scope)))
         return scope
 

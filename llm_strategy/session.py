@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from llm_strategy import slot
 from llm_strategy.cassette import naming
+from llm_strategy.cassette.facts import Facts
 from llm_strategy.cassette.modes import Mode, check_mode
-from llm_strategy.cassette.run import Run
 
 if TYPE_CHECKING:
     from llm_strategy.cassette.account import Account
@@ -60,7 +60,7 @@ class OpenScope:
 
         session = self.session
         known: dict[str, Any] = {"account": session.account, "project": session.project}
-        known |= {"default_model": session.model, "run": session.run}
+        known |= {"default_model": session.model, "facts": session.facts}
         if self.fault is None:
             return CassetteScope(self.path, Rules(**self.rules), **known)
         from llm_strategy.cassette.faults import FaultScope
@@ -70,7 +70,8 @@ class OpenScope:
     def described(self) -> str:
         """What a child process needs to take part."""
         said: dict[str, Any] = {"path": str(self.path), "rules": self.rules, "journal": str(self.journal)}
-        said |= {"folder": str(self.session.folder), "model": self.session.model, "run": str(self.session.run.journal)}
+        session = self.session
+        said |= {"folder": str(session.folder), "model": session.model, "facts": session.journal}
         return json.dumps({slot.CHILD_OPENER: "llm_strategy.cassette.child:open_child", **said})
 
 
@@ -95,7 +96,7 @@ class Session:
         self.mode: Mode = check_mode(mode or "replay")
         self.only_replay = mode == "replay"
         self.model = model
-        self.run = Run(journal)
+        self.facts = Facts(journal)
         self.misses: list[tuple[str, CassetteMiss]] = []
         self.numbers = itertools.count()
         self._prunable: list[CassetteScope] = []
@@ -119,7 +120,7 @@ class Session:
     @property
     def journal(self) -> str:
         """The file in which sessions that record together tell each other what they have asked afresh."""
-        return str(self.run.journal)
+        return str(self.facts.journal)
 
     # Scopes
 
@@ -231,7 +232,7 @@ class Session:
                     from llm_strategy.cassette.commit import prune
 
                     prune(scope)
-            self.run.end()
+            self.facts.end()
 
 
 class _Outside:

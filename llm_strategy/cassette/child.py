@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from llm_strategy.cassette.entry import Entry
+from llm_strategy.cassette.facts import Facts
 from llm_strategy.cassette.project import Project
-from llm_strategy.cassette.run import Run
 from llm_strategy.cassette.scope import CassetteScope, CassetteTurn, Rules
 from llm_strategy.context import Ask, Scope, Turn, Unknown
 from llm_strategy.errors import CassetteMiss
@@ -24,7 +24,7 @@ def open_child(described: str) -> Scope:
         Path(said["journal"]),
         project=Project(Path(said["folder"])) if said["folder"] else None,
         default_model=said["model"],
-        run=Run(Path(said["run"])),
+        facts=Facts(Path(said["facts"])),
     )
 
 

@@ -40,7 +40,7 @@ def open_to_children(scope: CassetteScope) -> Path:
     journal = Path(tempfile.gettempdir(), f"llm-strategy-{os.urandom(8).hex()}.jsonl")
     said: dict[str, Any] = {"path": str(scope.path), "rules": asdict(scope.rules), "journal": str(journal)}
     said |= {"folder": scope.project and str(scope.project.folder), "model": scope.default_model}
-    said |= {"run": str(scope.run.journal), slot.CHILD_OPENER: f"{_CHILD}:open_child"}
+    said |= {"facts": str(scope.facts.journal), slot.CHILD_OPENER: f"{_CHILD}:open_child"}
     with _lock:
         if not _open:
             _before[0] = os.environ.get(slot.CHILD_VARIABLE)

@@ -34,11 +34,11 @@ def new_path(path: Path, number: int) -> Path:
 def find_fresh(scope: CassetteScope, key: str, occurrence: int) -> Entry | None:
     """The n-th answer that this run has got to a request."""
     new = scope.file
-    if scope.run.knows("begun", str(new.path)):
+    if scope.facts.knows("begun", str(new.path)):
         new.refresh()
         if new.find(key, 1) is not None:
             return new.find(key, occurrence)
-    if scope.run.knows("refreshed", str(scope.path), key):
+    if scope.facts.knows("refreshed", str(scope.path), key):
         return open_file(scope.path).find(key, occurrence)
     return None
 
@@ -47,11 +47,11 @@ def begin(scope: CassetteScope) -> None:
     """Make room for what this run has asked, while the file is locked: what an earlier one has left is set aside."""
     new = scope.file
     fact = ("begun", str(new.path))
-    if scope.run.knows(*fact):
+    if scope.facts.knows(*fact):
         return
     if new.path.exists():
         _set_aside(new, _earlier(scope))
-    scope.run.note(fact)
+    scope.facts.note(fact)
     folder = scope.project.folder.resolve() if scope.project else new.path.parent
     _let_git_ignore(folder if new.path.is_relative_to(folder) else new.path.parent)
 
@@ -77,7 +77,7 @@ def complete(scope: CassetteScope, key: str) -> None:
     """Before a request is recorded: the answers to it that have taken their place already come first."""
     new = scope.file
     new.refresh()
-    if new.find(key, 1) is None and scope.run.knows("refreshed", str(scope.path), key):
+    if new.find(key, 1) is None and scope.facts.knows("refreshed", str(scope.path), key):
         for entry in open_file(scope.path).entries:
             if entry.key == key:
                 new.append_copy(entry, scope.recorded_by)
@@ -85,14 +85,14 @@ def complete(scope: CassetteScope, key: str) -> None:
 
 def settle(scope: CassetteScope) -> None:
     """All has passed: what was asked afresh takes the place of what it replaces."""
-    new, path, run = scope.file, scope.path, scope.run
-    if not run.knows("begun", str(new.path)):
+    new, path, facts = scope.file, scope.path, scope.facts
+    if not facts.knows("begun", str(new.path)):
         # All was asked by others of this run; what lies there is older.
         return
     asked = scope.usage.ordered()
     with new.locked():
         new.refresh()
-        whole = not scope.rules.shared and not run.knows("adopted", str(path))
+        whole = not scope.rules.shared and not facts.knows("adopted", str(path))
         if whole and all(new.find(*call) for call in asked):
             keys = {entry.key for entry in new.entries}
             with naming(path):
@@ -104,7 +104,7 @@ def settle(scope: CassetteScope) -> None:
             _drop(new.path, keys)
             _drop(_earlier(scope), keys)
         # Only now: who reads this looks into the cassette.
-        run.note(("adopted", str(path)), *(("refreshed", str(path), key) for key in keys))
+        facts.note(("adopted", str(path)), *(("refreshed", str(path), key) for key in keys))
 
 
 def _drop(path: Path, keys: Set[str] | None) -> None:

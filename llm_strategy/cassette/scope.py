@@ -14,10 +14,10 @@ from llm_strategy.cassette.account import Account
 from llm_strategy.cassette.blob_files import credential_in_contents
 from llm_strategy.cassette.disk import acquire, release
 from llm_strategy.cassette.entry import Entry
+from llm_strategy.cassette.facts import Facts
 from llm_strategy.cassette.miss import explain, explain_divergence, explain_end
 from llm_strategy.cassette.modes import Mode
 from llm_strategy.cassette.rerecording import begin, complete, find_fresh, new_path
-from llm_strategy.cassette.run import Run
 from llm_strategy.cassette.store import CassetteFile, open_file
 from llm_strategy.context import Ask, Place, Scope, Stream, Turn
 from llm_strategy.errors import CassetteMiss, SecretFound
@@ -92,14 +92,14 @@ class CassetteScope(Scope):
         project: Project | None = None,
         parent: Scope | None = None,
         default_model: str | None = None,
-        run: Run | None = None,
+        facts: Facts | None = None,
     ) -> None:
         super().__init__(parent, default_model)
         self.path = path
         self.rules = rules
         self.account = account if account is not None else Account()
         self.project = project
-        self.run = run or Run()
+        self.facts = facts or Facts()
         self.misses: list[CassetteMiss] = []
         self.usage = Usage()
         self._streams: WeakSet[Stream] = WeakSet()

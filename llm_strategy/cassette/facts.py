@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 
-class Run:
+class Facts:
     """Facts that all scopes of a run in mode `all` know: which files they have begun, what they have asked afresh.
 
     The facts stand in a journal, a line each, which the processes of the run have in common; there is none as long
