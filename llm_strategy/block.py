@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import functools
 import inspect
-import itertools
 import os
-import threading
 import warnings
-from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 from contextvars import Token
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from llm_strategy import slot
 from llm_strategy.cassette.commit import commit
+from llm_strategy.cassette.facts import Facts
 from llm_strategy.cassette.modes import check_mode, mode_of_environment
+from llm_strategy.cassette.open_blocks import close_to_children, open_to_children, take_number
 from llm_strategy.cassette.scope import CassetteScope, Rules
 from llm_strategy.context import Ask, Scope, Turn, current, enter_block, leave_block
 from llm_strategy.errors import ChangingPromptWarning
@@ -48,7 +47,7 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
         self._path = Path(path)
         self._mode = None if mode is None else check_mode(mode)
         self._http = http
-        self._open: list[tuple[CassetteScope, Token[Scope | None], ExitStack]] = []
+        self._open: list[_Opened] = []
 
     def __enter__(self) -> CassetteScope:
         session = running()
@@ -57,6 +56,11 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
             mode = "replay"
         around = current()
         path = self._path.absolute()
+        # What a session records afresh is asked once in all of it; a block that does so of itself asks.
+        together = session is not None and session.mode == mode
+        facts = session.facts if session is not None and together else Facts()
+        alone = mode == "all" and not together
+        number, give_back = take_number(path) if alone else (0, _nothing)
         scope = _Block(
             path,
             Rules(
@@ -64,21 +68,29 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
                 owner=around.rules.owner if isinstance(around, CassetteScope) else None,
                 shared=True,
                 command="pytest --llm-record" if session else None,
-                alongside=_take_number(path),
+                alongside=number,
             ),
             account=session.account if session else None,
             project=session.project if session else None,
             parent=around,
+            facts=facts,
         )
-        scope.discard_leftover()
         stack = ExitStack()
-        if self._http:
-            from llm_strategy.http import intercept
+        try:
+            if self._http:
+                from llm_strategy.http import intercept
 
-            stack.enter_context(intercept(scope))
+                stack.enter_context(intercept(scope))
+        except BaseException:
+            give_back()
+            raise
         if session is None:
             slot.blocks.append(scope)
-        self._open.append((scope, enter_block(scope), stack))
+        end = ExitStack()
+        end.callback(give_back)
+        if facts is not (session and session.facts):
+            end.callback(facts.end)
+        self._open.append(_Opened(scope, enter_block(scope), stack, end, open_to_children(scope)))
         return scope
 
     def __exit__(
@@ -86,20 +98,19 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
     ) -> None:
         # Several tasks or threads may be inside one object: each leaves the block that it entered.
         here = current()
-        mine = [at for at, (scope, _, _) in enumerate(self._open) if scope is here]
-        scope, token, interception = self._open.pop(mine[-1] if mine else -1)
+        mine = [at for at, opened in enumerate(self._open) if opened.scope is here]
+        scope, token, interception, end, journal = self._open.pop(mine[-1] if mine else -1)
         leave_block(token)
         if scope in slot.blocks:
             slot.blocks.remove(scope)
-        scope.close()
-        interception.__exit__(kind, error, traceback)
-        try:
+        with end:
+            scope.close()
+            interception.__exit__(kind, error, traceback)
+            close_to_children(scope, journal)
             commit(scope, passed=error is None)
             session = running()
             if session is not None:
                 session.left(scope)
-        finally:
-            _numbers[scope.path].discard(scope.rules.alongside)
         if running() is None and error is None:
             _warn(scope)
 
@@ -136,6 +147,16 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
         return called
 
 
+class _Opened(NamedTuple):
+    """A block that is open. `end` gives back what it holds; in `journal` child processes tell what they do."""
+
+    scope: CassetteScope
+    token: Token[Scope | None]
+    interception: ExitStack
+    end: ExitStack
+    journal: Path
+
+
 def _warn(scope: CassetteScope) -> None:
     """Outside of a session nobody else says what the account says of changing values."""
     if scope.before is not None:
@@ -147,17 +168,8 @@ def _warn(scope: CassetteScope) -> None:
             warnings.warn(f"{told}. {scope.account.cure}", ChangingPromptWarning, stacklevel=3)
 
 
-_numbers: defaultdict[Path, set[int]] = defaultdict(set)
-"""For each cassette, the numbers of the blocks that are open on it in this process."""
-_numbers_lock = threading.Lock()
-
-
-def _take_number(path: Path) -> int:
-    with _numbers_lock:
-        taken = _numbers[path]
-        number = next(number for number in itertools.count() if number not in taken)
-        taken.add(number)
-        return number
+def _nothing() -> None:
+    """Gives nothing back."""
 
 
 class _Block(CassetteScope):

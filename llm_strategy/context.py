@@ -114,6 +114,17 @@ class Turn:
         """The error for a caller who reads on where the recorded one stopped."""
         return CassetteMiss("this answer was closed before its end", request=self.ask.request)
 
+    def ask_again(self) -> bool:
+        """Prepare to ask for all of an answer that is read further than it was recorded; False where it must not be."""
+        return False
+
+    def give_up(self) -> None:
+        """Stay with the recording after all, though it has been read to its end."""
+
+    def diverged(self) -> CassetteMiss:
+        """The error for an answer that, asked for again, begins otherwise than what had been read of it."""
+        return CassetteMiss("this answer begins otherwise than before", request=self.ask.request)
+
     def log_to(self, log: CallLog) -> None:
         """Keep the call in another log too."""
         place = log.begin()
@@ -175,28 +186,35 @@ def current() -> Scope | None:
         held: Scope = holder.scope
         if not held.closed:
             return held
-    described = os.environ.get(slot.CHILD_VARIABLE)
-    if described:
-        return _child_scope(described)
-    open_blocks = list(slot.blocks)
+    open_blocks: list[Scope] = list(slot.blocks)
     if len(open_blocks) > 1:
-        return _Unknown()
-    return open_blocks[0] if open_blocks else None
+        return Unknown(
+            "a thread that does not say which of the open use_cassette blocks it belongs to: start it with "
+            "asyncio.to_thread or contextvars.copy_context().run, or open the block inside it",
+            "a thread without its block",
+        )
+    if open_blocks:
+        return open_blocks[0]
+    described = os.environ.get(slot.CHILD_VARIABLE)
+    return _child_scope(described) if described else None
 
 
-class _Unknown(Scope):
-    """A thread without a context, while several blocks are open: no block is its own, and asking could cost money."""
+class Unknown(Scope):
+    """Where several blocks are open and none is known to be the caller's own: asking could cost money."""
+
+    def __init__(self, where: str, cause: str) -> None:
+        super().__init__()
+        self._where = where
+        self._cause = cause
 
     def enter(self, ask: Ask) -> Turn:
         if ask.source is not None and not ask.source.recorded:
             return super().enter(ask)
         raise CassetteMiss(
-            f"{ask.site.function or 'a model'} is called in a thread that does not say which of the open use_cassette "
-            "blocks it belongs to: start it with asyncio.to_thread or contextvars.copy_context().run, or open the "
-            "block inside it",
+            f"{ask.site.function or 'a model'} is called in {self._where}",
             request=ask.request,
             function=ask.site.function,
-            causes=("a thread without its block",),
+            causes=(self._cause,),
         )
 
 
@@ -239,6 +257,7 @@ def leave_block(token: Token[Scope | None]) -> None:
 def _forget() -> None:
     """In a forked child: what it has belongs to the parent, whose environment variable says more."""
     slot.holders.clear()
+    slot.blocks.clear()
     slot.sessions.clear()
     _variable.set(None)
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from llm_strategy import slot
 from llm_strategy.cassette import naming
+from llm_strategy.cassette.facts import Facts
 from llm_strategy.cassette.modes import Mode, check_mode
 from llm_strategy.cassette.run import Run
 from llm_strategy.project_rules import ProjectLines
@@ -63,7 +64,7 @@ class OpenScope:
 
         session = self.session
         known: dict[str, Any] = {"account": session.account, "project": session.project}
-        known["default_model"] = session.model
+        known |= {"default_model": session.model, "facts": session.facts}
         if self.fault is None:
             return CassetteScope(self.path, Rules(**self.rules), **known)
         from llm_strategy.cassette.faults import FaultScope
@@ -73,7 +74,8 @@ class OpenScope:
     def described(self) -> str:
         """What a child process needs to take part."""
         said: dict[str, Any] = {"path": str(self.path), "rules": self.rules, "journal": str(self.journal)}
-        said |= {"folder": str(self.session.folder), "model": self.session.model}
+        session = self.session
+        said |= {"folder": str(session.folder), "model": session.model, "facts": session.journal}
         return json.dumps({slot.CHILD_OPENER: "llm_strategy.cassette.child:open_child", **said})
 
 
@@ -83,8 +85,9 @@ class Session:
     `folder` holds the cassettes. `mode` is the record mode: None replays, and "replay" does so even in
     blocks that name another mode. `model` names the model of functions that name none. `redact` are regular
     expressions of what must not be written down, and behind a `!` of what may, for this process and its children
-    until `finish`; None leaves what LLM_STRATEGY_REDACT says. A bad one raises ValueError. `account` counts what
-    was done, `misses` lists every request that had no recording, with the test that made it.
+    until `finish`; None leaves what LLM_STRATEGY_REDACT says. A bad one raises ValueError. `journal` is that of
+    the session whose worker this is, if of any. `account` counts what was done, `misses` lists every request
+    that had no recording, with the test that made it.
     """
 
     def __init__(
@@ -94,12 +97,14 @@ class Session:
         mode: str | None = None,
         model: str | None = None,
         redact: Sequence[str] | None = None,
+        journal: str | os.PathLike[str] | None = None,
     ) -> None:
         self._redact = ProjectLines(redact)
         self.folder = Path(folder)
         self.mode: Mode = check_mode(mode or "replay")
         self.only_replay = mode == "replay"
         self.model = model
+        self.facts = Facts(journal)
         self.misses: list[tuple[str, CassetteMiss]] = []
         self.numbers = itertools.count()
         self.run = Run(self.folder)
@@ -119,6 +124,11 @@ class Session:
         from llm_strategy.cassette.project import Project
 
         return Project(self.folder)
+
+    @property
+    def journal(self) -> str:
+        """The file in which sessions that record together tell each other what they have asked afresh."""
+        return str(self.facts.journal)
 
     # Scopes
 
@@ -149,9 +159,8 @@ class Session:
         """A scope whose calls are replayed from, or recorded into, the cassette at `path`.
 
         A `mode` other than the session's acts only while the session records. `refusal` forbids
-        recording and says why. Nothing is read or written before the first call, but that mode `all`
-        removes what a failed run has left. With a `fault`, which one of the calls then has, the cassette
-        is only replayed, whatever the mode.
+        recording and says why. Nothing is read or written before the first call. With a `fault`, which one
+        of the calls then has, the cassette is only replayed, whatever the mode.
         """
         if fault is not None:
             mode, shared = "replay", True
@@ -159,10 +168,7 @@ class Session:
         chosen = self.mode if self.mode == "replay" else asked
         refused = refusal if chosen in ("new", "all") else None
         rules = {"mode": chosen, "owner": owner, "shared": shared, "repeat": repeat}
-        opened = OpenScope(self, path, {**rules, "refusal": refused, "command": command}, fault)
-        if chosen == "all":
-            opened.scope.discard_leftover()
-        return opened
+        return OpenScope(self, path, {**rules, "refusal": refused, "command": command}, fault)
 
     def enter(self, opened: OpenScope) -> None:
         """Make a scope the one that calls of this process, its threads and its children belong to."""
@@ -299,6 +305,7 @@ class Session:
                     prune_own(self.run, self.account, siblings=siblings)
                 self.account.count(stale=sum(map(len, self.run.stale.values())))
             self._collect()
+            self.facts.end()
 
     def _collect(self) -> None:
         """Take in what the second process has found, if prompts were recorded and sent there."""

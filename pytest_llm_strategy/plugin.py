@@ -27,6 +27,7 @@ SUBTESTS = pytest.StashKey["_Subtests"]()
 SELECTION = pytest.StashKey[ending.Selection]()
 
 _RECORD = "--llm-record"
+_JOURNAL = "llm_strategy_journal"
 _MODES = ("new", "all", "live", "dry", "replay")
 
 
@@ -86,10 +87,14 @@ def pytest_configure(config: pytest.Config) -> None:
         "'cut_off', 'rate_limit', 'timeout'; all by default) in each of its recorded calls, or those that are named",
     )
     folder = config.rootpath / (config.getoption("llm_cassettes") or config.getini("llm_cassettes"))
-    model = config.getoption("llm_model") or config.getini("llm_model") or None
-    redact = config.getini("llm_redact") or None
+    options = {
+        "mode": config.getoption("llm_record"),
+        "model": config.getoption("llm_model") or config.getini("llm_model") or None,
+        "redact": config.getini("llm_redact") or None,
+        "journal": getattr(config, "workerinput", {}).get(_JOURNAL),
+    }
     try:
-        session = Session(folder, mode=config.getoption("llm_record"), model=model, redact=redact)
+        session = Session(folder, **options)
     except ValueError as error:
         raise pytest.UsageError(f"llm_redact: {error}") from None
     config.stash[SESSION] = session
@@ -261,6 +266,12 @@ def llm_fault(request: pytest.FixtureRequest) -> Fault | None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """After pytest's own part, which tears down the fixtures of an interrupted session."""
     ending.end(session, session.config.stash[SESSION], session.config.stash[SELECTION])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Under pytest-xdist the workers record together, and none asks afresh what another has asked."""
+    node.workerinput[_JOURNAL] = node.config.stash[SESSION].journal
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ class Account:
     repairs: dict[str, int] = field(default_factory=dict)
     changing: dict[str, list[Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    _refreshed: set[tuple[Path, str]] = field(default_factory=set, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def count(self, **numbers: int) -> None:
@@ -79,13 +77,6 @@ class Account:
                 tests = self.causes.setdefault(cause, [])
                 if test not in tests:
                     tests.append(test)
-
-    def refreshed(self, path: Path, key: str) -> bool:
-        """Whether this session has asked this request afresh already, for another user of a shared cassette."""
-        return (path, key) in self._refreshed
-
-    def refresh(self, path: Path, keys: set[str]) -> None:
-        self._refreshed |= {(path, key) for key in keys}
 
     def to_json(self) -> dict[str, object]:
         return {item.name: getattr(self, item.name) for item in fields(self) if not item.name.startswith("_")}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from llm_strategy import blobs
 from llm_strategy.blobs import Identity
-from llm_strategy.cassette.disk import replace_file
+from llm_strategy.cassette.disk import naming, replace_file
 from llm_strategy.cassette.obstacle import in_the_way
 from llm_strategy.known_secrets import Known
 from llm_strategy.log import Call
@@ -71,11 +71,12 @@ def _write(data: bytes, folder: Path) -> None:
     if _problem(path, identity) is None:
         return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        attributes = folder / FOLDER / ".gitattributes"
-        if not attributes.exists():
-            # So that git leaves the line ends of text alone.
-            attributes.write_bytes(b"* -text\n")
+        with naming(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            attributes = folder / FOLDER / ".gitattributes"
+            if not attributes.exists():
+                # So that git leaves the line ends of text alone.
+                attributes.write_bytes(b"* -text\n")
         replace_file(path, [data])
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         raise in_the_way(path) from None

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from llm_strategy.cassette.entry import Entry
+from llm_strategy.cassette.facts import Facts
 from llm_strategy.cassette.project import Project
 from llm_strategy.cassette.scope import CassetteScope, CassetteTurn, Rules
-from llm_strategy.context import Ask, Scope, Turn
+from llm_strategy.context import Ask, Scope, Turn, Unknown
 from llm_strategy.errors import CassetteMiss
 
 
@@ -17,7 +19,21 @@ def open_child(described: str) -> Scope:
     """The scope of the parent process, as its child takes part in it."""
     said = json.loads(described)
     return _ChildScope(
-        Path(said["path"]), Rules(**said["rules"]), Path(said["journal"]), Project(Path(said["folder"])), said["model"]
+        Path(said["path"]),
+        Rules(**said["rules"]),
+        Path(said["journal"]),
+        project=Project(Path(said["folder"])) if said["folder"] else None,
+        default_model=said["model"],
+        facts=Facts(Path(said["facts"])),
+    )
+
+
+def open_unknown(_described: str) -> Scope:
+    """The scope of a process that was started while several blocks were open side by side."""
+    return Unknown(
+        "a child process that was started while several use_cassette blocks were open, and cannot know which one it "
+        "belongs to: open the block inside it",
+        "a child process without its block",
     )
 
 
@@ -26,8 +42,8 @@ class _ChildScope(CassetteScope):
 
     renders_twice = False
 
-    def __init__(self, path: Path, rules: Rules, journal: Path, project: Project, model: str | None) -> None:
-        super().__init__(path, rules, project=project, default_model=model)
+    def __init__(self, path: Path, rules: Rules, journal: Path, **known: Any) -> None:
+        super().__init__(path, rules, **known)
         self._journal = journal
 
     def enter(self, ask: Ask) -> Turn:

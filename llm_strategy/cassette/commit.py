@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import shlex
+from pathlib import Path
 
 from llm_strategy.cassette.miss import shown
+from llm_strategy.cassette.rerecording import settle
 from llm_strategy.cassette.scope import CassetteScope
-from llm_strategy.cassette.store import open_file
 
 
 def commit(scope: CassetteScope, *, passed: bool) -> None:
@@ -20,19 +21,24 @@ def commit(scope: CassetteScope, *, passed: bool) -> None:
     if scope.usage.written:
         scope.file.arrange(scope.usage.ordered())
         scope.usage.renumber()
-    if scope.file.torn:
+    if scope.file.overwritten:
+        scope.file.overwritten = False
+        scope.account.notes.append(f"{shown(scope.file.path)}: the last document was torn, and is dropped")
+    elif scope.file.torn:
         scope.account.notes.append(f"{shown(scope.file.path)}: the last document is torn and was passed over")
     new = scope.recording_path
     if scope.rules.mode != "all" or not new.exists():
         return
-    if not passed:
-        scope.account.notes.append(
-            f"{shown(new)}: kept beside the old recording, because the test did not pass; "
-            f"to use it all the same, move it to {scope.path.name}"
-        )
-    elif scope.rules.shared:
-        open_file(scope.path).adopt(scope.file, None)
-        scope.account.refresh(scope.path, {key for key, _ in scope.usage.ordered()})
-        new.unlink()
-    else:
-        os.replace(new, scope.path)
+    if passed:
+        settle(scope)
+    elif scope.usage.calls:
+        scope.account.notes.append(f"{shown(new)}: kept beside the old recording, {_next_command(scope, new)}")
+
+
+def _next_command(scope: CassetteScope, new: Path) -> str:
+    """Why a new recording was not taken over, and what to do."""
+    why = "because the test did not pass"
+    if scope.rules.shared:
+        again = "pytest --llm-record=all" if scope.rules.command else "run it again with mode='all'"
+        return f"{why}; to ask again: {again}"
+    return f"{why}; to use it all the same: mv {shlex.quote(shown(new))} {shlex.quote(shown(scope.path))}"

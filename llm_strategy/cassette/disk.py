@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,60 +15,85 @@ LOCK_TIMEOUT = 60.0
 """Seconds to wait for another writer."""
 
 
-def acquire(lock: Any, path: Path, *, blocking: bool) -> bool:
+_holders: dict[str, int] = {}
+"""The locks that this process holds, and the threads that have taken them."""
+
+
+def acquire(lock: Any, path: Path, *, blocking: bool = True) -> bool:
     from filelock import Timeout
 
+    if blocking and _holders.get(lock.lock_file) == threading.get_ident():
+        raise CassetteError(
+            f"{path}: an equal request is being asked already, by this very thread, in a use_cassette block around "
+            "this one: read its stream to the end, or close it, first"
+        )
     try:
-        lock.acquire(blocking=blocking, poll_interval=0.005)
+        with naming(path):
+            lock.acquire(blocking=blocking, poll_interval=0.005)
     except Timeout:
         if not blocking:
             return False
         raise CassetteError(
-            f"{path} has been locked by another process for {LOCK_TIMEOUT:.0f} s; end that process (a recording that "
+            f"{path} has been locked by another process or thread for {lock.timeout:g} s; end it (a recording that "
             "hangs?), then try again"
         ) from None
-    except OSError as error:
-        name_file(error, path)
-        raise
+    _holders[lock.lock_file] = threading.get_ident()
     return True
 
 
-def release(lock: Any, *, remove: bool = False) -> None:
+def release(lock: Any, path: Path, *, remove: bool = False) -> None:
     """Give a lock back. A lock file is removed while it is held; who waits for it notices."""
     if remove:
         with suppress(OSError):
             os.unlink(lock.lock_file)
-    lock.release()
+    _holders.pop(lock.lock_file, None)
+    with naming(path):
+        try:
+            lock.release()
+        except OSError:
+            # It would be held to the end of the process.
+            lock.release()
 
 
 def append_bytes(path: Path, size: int, text: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
-    try:
-        if os.fstat(handle).st_size > size:
-            os.ftruncate(handle, size)
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         try:
-            os.lseek(handle, max(size - 1, 0), os.SEEK_SET)
-            if size and os.read(handle, 1) != b"\n":
-                text = b"\n" + text
-            _write(handle, text)
-            os.fsync(handle)
-        except BaseException as error:
-            # What was there stays; half a document does not.
+            _append(handle, size, text)
+        finally:
+            # By now all is on the disk, or another error is on its way.
             with suppress(OSError):
-                os.ftruncate(handle, size)
-            name_file(error, path)
-            raise
-    finally:
-        os.close(handle)
+                os.close(handle)
     if size == 0:
         _sync_folder(path.parent)
 
 
-def name_file(error: BaseException, path: Path) -> None:
+def _append(handle: int, size: int, text: bytes) -> None:
+    try:
+        if os.fstat(handle).st_size > size:
+            os.ftruncate(handle, size)
+        os.lseek(handle, max(size - 1, 0), os.SEEK_SET)
+        if size and os.read(handle, 1) != b"\n":
+            text = b"\n" + text
+        _write(handle, text)
+        os.fsync(handle)
+    except BaseException:
+        # What was there stays; half a document does not.
+        with suppress(OSError):
+            os.ftruncate(handle, size)
+        raise
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
     """A full disk does not say which file it has no room for; and nobody knows a lock's or a temporary file's name."""
-    if isinstance(error, OSError):
+    try:
+        yield
+    except OSError as error:
         error.filename = str(path)
+        del error.filename2
+        raise
 
 
 def _write(handle: int, text: bytes) -> None:
@@ -81,23 +106,26 @@ def replace_file(path: Path, pieces: Iterable[bytes]) -> None:
     """Put a finished new file in the place of an old one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
-        try:
-            for piece in pieces:
-                _write(handle, piece)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        if path.exists():
+        with naming(path):
+            _write_file(temporary, pieces)
             with suppress(OSError):
                 os.chmod(temporary, path.stat().st_mode & 0o777)
-        os.replace(temporary, path)
-    except BaseException as error:
+            os.replace(temporary, path)
+    except BaseException:
         with suppress(OSError):
             os.unlink(temporary)
-        name_file(error, path)
         raise
     _sync_folder(path.parent)
+
+
+def _write_file(path: Path, pieces: Iterable[bytes]) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        for piece in pieces:
+            _write(handle, piece)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -108,3 +136,7 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_holders.clear)

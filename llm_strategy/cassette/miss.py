@@ -42,14 +42,23 @@ def explain_end(scope: CassetteScope, ask: Ask, recorded: Entry | None) -> Casse
     command = scope.rules.command or f"{ENVIRONMENT}=new, or use_cassette(..., mode='new')"
     text = (
         f"{name} is read further than its recording goes: when it was recorded, its caller stopped reading after "
-        f"{pieces}{place}\n\nTo ask {ask.request.model or 'the model'} again: {_afresh(command)}"
+        f"{pieces}{place}\n\nTo ask {ask.request.model or 'the model'} again: {command}"
     )
     cause = "a stream is read further than it was recorded"
     return CassetteMiss(conceal(text), request=ask.request, function=ask.site.function, causes=(cause,))
 
 
-def _afresh(command: str) -> str:
-    return command.replace("--llm-record", "--llm-record=all").replace("=new", "=all").replace("'new'", "'all'")
+def explain_divergence(scope: CassetteScope, ask: Ask) -> CassetteMiss:
+    """The error for a stream that was asked for again and is another one."""
+    name = ask.site.function or "a model"
+    again = (scope.rules.command or "").replace(" --llm-record", "")
+    text = (
+        f"{name} is read further than its recording went, so {ask.request.model or 'the model'} was asked again, and "
+        "its answer begins otherwise than what had been read. The new answer is recorded: run this again"
+        + f": {again}"
+        * bool(again)
+    )
+    return CassetteMiss(text, request=ask.request, function=ask.site.function, causes=("a stream began otherwise",))
 
 
 def _reason(scope: CassetteScope, ask: Ask, occurrence: int) -> tuple[tuple[str, ...], list[str]]:

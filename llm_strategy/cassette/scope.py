@@ -6,7 +6,6 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from weakref import WeakSet
@@ -15,8 +14,10 @@ from llm_strategy.cassette.account import Account
 from llm_strategy.cassette.blob_files import credential_in_contents
 from llm_strategy.cassette.disk import acquire, release
 from llm_strategy.cassette.entry import Entry
-from llm_strategy.cassette.miss import explain, explain_end
+from llm_strategy.cassette.facts import Facts
+from llm_strategy.cassette.miss import explain, explain_divergence, explain_end
 from llm_strategy.cassette.modes import Mode
+from llm_strategy.cassette.rerecording import begin, complete, find_fresh, new_path
 from llm_strategy.cassette.store import CassetteFile, open_file
 from llm_strategy.context import Ask, Place, Scope, Stream, Turn
 from llm_strategy.errors import CassetteMiss, SecretFound
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from llm_strategy.cassette.project import Project
     from llm_strategy.volatility.watch import Recordings
 
-NEW_SUFFIX = ".new.yaml"
-
 
 @dataclass(frozen=True)
 class Rules:
@@ -38,7 +37,7 @@ class Rules:
     `owner` names the test or fixture whose scope it is, `shared` says that others use the cassette
     too, `repeat="last"` replays the last recording for all later equal requests, `refusal` is why
     recording is not allowed here, if it is not. `command` records what is missing. `alongside` tells apart
-    scopes of one owner that record into the same cassette at the same time.
+    runs that record into the same cassette afresh at the same time.
     """
 
     mode: Mode = "replay"
@@ -100,12 +99,14 @@ class CassetteScope(Scope):
         project: Project | None = None,
         parent: Scope | None = None,
         default_model: str | None = None,
+        facts: Facts | None = None,
     ) -> None:
         super().__init__(parent, default_model)
         self.path = path
         self.rules = rules
         self.account = account if account is not None else Account()
         self.project = project
+        self.facts = facts or Facts()
         self.misses: list[CassetteMiss] = []
         self.usage = Usage()
         self.before: Recordings | None = None
@@ -116,13 +117,7 @@ class CassetteScope(Scope):
     @property
     def recording_path(self) -> Path:
         """Where answers are written: in mode `all`, beside the cassette until the test has passed."""
-        if self.rules.mode != "all":
-            return self.path
-        if not self.rules.shared:
-            return self.path.with_name(f"{self.path.stem}{NEW_SUFFIX}")
-        identity = (self.rules.owner or "") + f"#{self.rules.alongside}" * (self.rules.alongside > 0)
-        mark = sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-        return self.path.with_name(f"{self.path.stem}.{mark}{NEW_SUFFIX}")
+        return new_path(self.path, self.rules.alongside) if self.rules.mode == "all" else self.path
 
     @property
     def advice(self) -> tuple[str, ...]:
@@ -146,14 +141,6 @@ class CassetteScope(Scope):
                 self._file = open_file(self.recording_path)
             return self._file
 
-    def discard_leftover(self) -> None:
-        """Remove what a failed run before this one left in mode `all`: it is asked afresh too.
-
-        For who opens the scope, before child processes may have recorded anything in it.
-        """
-        if self.rules.mode == "all":
-            self.recording_path.unlink(missing_ok=True)
-
     # The path of a call
 
     def enter(self, ask: Ask) -> Turn:
@@ -167,19 +154,33 @@ class CassetteScope(Scope):
         occurrence = self.calls.next_occurrence(key)
         places = self._places()
         self.usage.calls[places[0][1]] = (key, occurrence)
-        if self.rules.mode != "all" or self.account.refreshed(self.path, key):
-            entry = self._find(key, occurrence)
-            if entry is not None:
-                return CassetteTurn(self, places, ask, occurrence, entry)
-        self._may_record(ask, occurrence)
-        return CassetteTurn(self, places, ask, occurrence, None)
+        entry = self._find(key, occurrence)
+        if entry is None:
+            self._may_record(ask, occurrence)
+        return CassetteTurn(self, places, ask, occurrence, entry)
 
     def _find(self, key: str, occurrence: int) -> Entry | None:
-        file = self.file
-        found = file.find(key, occurrence, repeat_last=self.rules.repeat == "last")
-        if found is None and self.rules.mode == "all":
-            found = open_file(self.path).find(key, occurrence)
-        return found
+        if self.rules.mode == "all":
+            return find_fresh(self, key, occurrence)
+        return self.file.find(key, occurrence, repeat_last=self.rules.repeat == "last")
+
+    def find_newest(self, key: str, occurrence: int) -> Entry | None:
+        """The recording that a request has got meanwhile, from another thread or process."""
+        if self.rules.mode == "all":
+            with self.file.locked():
+                return find_fresh(self, key, occurrence)
+        self.file.refresh()
+        return self.file.find(key, occurrence)
+
+    def write(self, call: Call) -> Entry:
+        """Record an answer; it is on the disk when this returns."""
+        folder = self.project.folder if self.project else None
+        if self.rules.mode != "all":
+            return self.file.append(call, self.recorded_by, folder)
+        with self.file.locked():
+            begin(self)
+            complete(self, call.key)
+            return self.file.append(call, self.recorded_by, folder)
 
     def _with_model(self, ask: Ask) -> Ask:
         """Without a configured model, the recordings say which one it was."""
@@ -193,10 +194,18 @@ class CassetteScope(Scope):
         return ask._replace(request=replace(ask.request, model=models[0])) if models else ask
 
     def _may_record(self, ask: Ask, occurrence: int) -> None:
-        """Refuse what this scope must not ask: in replay, without a model, with a credential in it."""
+        """Refuse what this scope must not ask: in replay, or with a credential in it."""
         __tracebackhide__ = True
-        if self.rules.mode in ("replay", "dry") or self.rules.refusal is not None:
+        if not self.may_ask:
             self.miss(ask, occurrence)
+        self.check_secrets(ask)
+
+    @property
+    def may_ask(self) -> bool:
+        return self.rules.mode not in ("replay", "dry") and self.rules.refusal is None
+
+    def check_secrets(self, ask: Ask) -> None:
+        """Refuse a request that could not be recorded without writing a credential down."""
         secrets = known()
         name = secrets.find(f"{self.rules.owner} {self.path}")
         if name is not None:
@@ -301,6 +310,7 @@ class CassetteTurn(Turn):
         self._scope = scope
         self._held: object = None
         self._entry: Entry | None = None
+        self._outgrown: Entry | None = None
         if entry is not None:
             self._replay(entry)
         else:
@@ -325,6 +335,26 @@ class CassetteTurn(Turn):
     def read_on(self) -> CassetteMiss:
         return self._scope.keep(explain_end(self._scope, self.ask, self._entry), self.ask)
 
+    def ask_again(self) -> bool:
+        if self._entry is None or self._outgrown is not None or not self._scope.may_ask or self.ask.source is None:
+            return False
+        self._scope.check_secrets(self.ask)
+        self._outgrown, self.call = self._entry, None
+        return True
+
+    def give_up(self) -> None:
+        if self._outgrown is not None:
+            self.call = self._made(self._outgrown.response, replayed=True)
+
+    def diverged(self) -> CassetteMiss:
+        return self._scope.keep(explain_divergence(self._scope, self.ask), self.ask)
+
+    def _is_news(self, entry: Entry) -> bool:
+        """Whether a recording is an answer to this call, and not one that has proved too short or is another call's."""
+        if self._outgrown is not None and entry.raw == self._outgrown.raw:
+            return False
+        return (entry.key, entry.occurrence) not in self._scope.usage.recorded
+
     def acquire(self, blocking: bool = True) -> bool:
         """Take the right to ask for this occurrence, then look whether another process has asked meanwhile."""
         key = self.ask.request.key
@@ -333,9 +363,8 @@ class CassetteTurn(Turn):
         if not acquire(lock, scope.file.path, blocking=blocking):
             return False
         self._held = lock
-        scope.file.refresh()
-        entry = scope.file.find(key, self.occurrence)
-        if entry is not None and (key, entry.occurrence) not in scope.usage.recorded:
+        entry = scope.find_newest(key, self.occurrence)
+        if entry is not None and self._is_news(entry):
             self._replay(entry)
             return True
         copied = scope.elsewhere(key, self.occurrence) if scope.copies() else None
@@ -349,7 +378,7 @@ class CassetteTurn(Turn):
     def record(self, response: Response) -> Call:
         scope = self._scope
         call = self._made(response)
-        entry = scope.file.append(call, scope.recorded_by, scope.project.folder if scope.project else None)
+        entry = scope.write(call)
         scope.recorded_as(self.place, entry)
         scope.account.asked_for(response)
         if scope.project is not None:
@@ -367,5 +396,5 @@ class CassetteTurn(Turn):
             self._scope.calls.give_back(self.ask.request.key)
             self._scope.usage.calls.pop(self.place, None)
         if self._held is not None:
-            release(self._held, remove=True)
+            release(self._held, self._scope.file.path, remove=True)
             self._held = None

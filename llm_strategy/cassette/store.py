@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 from llm_strategy.cassette import document
 from llm_strategy.cassette.blob_files import write_blobs
 from llm_strategy.cassette.contents import Contents, file_version
-from llm_strategy.cassette.disk import LOCK_TIMEOUT, acquire, append_bytes, name_file, release, replace_file
+from llm_strategy.cassette.disk import LOCK_TIMEOUT, acquire, append_bytes, naming, release, replace_file
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.obstacle import check_file, unreadable
 from llm_strategy.cassette.versions import rendered_by, rendering
@@ -29,11 +29,16 @@ HTTP_KIND = b'\nkind: "http"\n'
 
 
 class CassetteFile:
-    """The recordings in one file. Threads of a process share one object per path: use `open_file`."""
+    """The recordings in one file. Threads of a process share one object per path: use `open_file`.
+
+    `overwritten` says that a document which was never finished has made room for another.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.overwritten = False
         self._lock = threading.RLock()
+        self._is_locked = False
         self._contents = Contents(path)
 
     # Reading
@@ -93,29 +98,35 @@ class CassetteFile:
     # Writing
 
     @contextmanager
-    def locked(self, name: str = "write", *, blocking: bool = True) -> Iterator[bool]:
-        """Hold the file's lock against other threads and processes; yields False where it is taken."""
-        lock = self.lock(name)
-        if not acquire(lock, self.path, blocking=blocking):
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            release(lock)
+    def locked(self, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
+        """Hold the file's lock against other threads and processes; who holds it may take it again.
 
-    def lock(self, name: str) -> Any:
+        Raises CassetteError where another process holds it for `timeout` seconds.
+        """
+        with self._lock:
+            if self._is_locked:
+                yield
+                return
+            lock = self.lock("write", timeout)
+            acquire(lock, self.path)
+            self._is_locked = True
+            try:
+                yield
+            finally:
+                self._is_locked = False
+                release(lock, self.path)
+
+    def lock(self, name: str, timeout: float = LOCK_TIMEOUT) -> Any:
+        """A lock that belongs to the file, for a purpose of its own."""
         from filelock import FileLock
 
         folder = self.path.parent / ".locks"
-        try:
-            if not folder.is_dir():
+        with naming(self.path):
+            ignoring = folder / ".gitignore"
+            if not ignoring.exists():
                 folder.mkdir(parents=True, exist_ok=True)
-                (folder / ".gitignore").write_text("*\n")
-        except OSError as error:
-            name_file(error, self.path)
-            raise
-        return FileLock(folder / f"{self.path.name}.{name}", timeout=LOCK_TIMEOUT, thread_local=False)
+                ignoring.write_text("*\n")
+        return FileLock(folder / f"{self.path.name}.{name}", timeout=timeout, thread_local=False)
 
     def append(self, call: Call, recorded_by: str | None, folder: Path | None = None) -> Entry:
         """Write a call to the end of the file; it is on the disk when this returns.
@@ -126,12 +137,12 @@ class CassetteFile:
         text = document.call_document(call)
         inside = folder is not None and self.path.is_relative_to(folder.resolve())
         write_blobs(call, folder if folder is not None and inside else self.path.parent)
-        with self._lock, self.locked():
+        with self.locked():
             return self._append(call.key, text, _answered(call.response, call.request), recorded_by)
 
     def append_copy(self, entry: Entry, recorded_by: str | None) -> Entry:
         """Write another cassette's recording to the end of this file, as it stands there."""
-        with self._lock, self.locked():
+        with self.locked():
             return self._append(entry.key, entry.raw, _answered(entry.response, entry.request), recorded_by)
 
     def _append(self, key: str, text: bytes, answered: tuple[str, ...], recorded_by: str | None) -> Entry:
@@ -140,6 +151,7 @@ class CassetteFile:
             rendered = () if HTTP_KIND in text else rendering()
             text = document.header_document(answered, recorded_by, {}, rendered) + text
         # A torn document behind the complete ones was never answered to anybody: it is written over.
+        self.overwritten = self.overwritten or self.torn
         append_bytes(self.path, self._contents.seen, text)
         self.refresh()
         return self._contents.entries[key][-1]
@@ -150,7 +162,7 @@ class CassetteFile:
         Further recordings of their keys come behind them: before them they would answer in their place. The file is
         replaced by a finished new one, and only where something changes.
         """
-        with self._lock, self.locked():
+        with self.locked():
             self.refresh()
             first = [self.find(*call) for call in wanted]
             wanted_entries = dict.fromkeys(entry for entry in first if entry is not None)
@@ -165,14 +177,15 @@ class CassetteFile:
 
     def remove(self, choose: Callable[[Sequence[Entry]], Sequence[Entry]]) -> Sequence[Entry]:
         """Remove what is chosen among the recordings that are there now; a file that then holds none goes as well."""
-        with self._lock, self.locked():
+        with self.locked():
             self.refresh()
             removed = choose(self.entries)
             gone = set(removed)
             kept = [entry for entry in self.entries if entry not in gone]
             if removed and not kept:
                 # Under the lock: who records here waits, and begins the file anew.
-                self.path.unlink()
+                with naming(self.path):
+                    self.path.unlink(missing_ok=True)
                 self._contents = Contents(self.path)
             elif removed:
                 self._replace(kept)
@@ -195,18 +208,22 @@ class CassetteFile:
         replace_file(self.path, [header, *(entry.raw for entry in entries)])
         self._reload()
 
-    def adopt(self, other: CassetteFile, recorded_by: str | None) -> None:
-        """Replace the recordings of every key that `other` has by those of `other`."""
-        with self._lock, self.locked():
+    def adopt(
+        self, entries: Sequence[Entry], recorded_by: str | None, *, beyond: Mapping[str, int] | None = None
+    ) -> None:
+        """Replace the recordings of every key that `entries` have by those; `beyond` says how many of a key at most."""
+        with self.locked():
             self.refresh()
-            other.refresh()
-            kept = [entry for entry in self.entries if other.find(entry.key, 1) is None]
+            limits = dict.fromkeys((entry.key for entry in entries), len(self.entries)) | dict(beyond or {})
+            kept = [entry for entry in self.entries if entry.occurrence > limits.get(entry.key, 0)]
             names = dict.fromkeys(document.answered_by(self.header) if kept else ())
-            names |= dict.fromkeys(document.answered_by(other.header))
             rendered = dict.fromkeys(rendered_by(self.header) if kept else ())
-            rendered |= dict.fromkeys(rendered_by(other.header))
+            for entry in entries:
+                names |= dict.fromkeys(_answered(entry.response, entry.request))
+            if any(HTTP_KIND not in entry.raw for entry in entries):
+                rendered |= dict.fromkeys(rendering())
             header = document.header_document(tuple(names), recorded_by, self.header, tuple(rendered))
-            replace_file(self.path, [header, *(entry.raw for entry in [*kept, *other.entries])])
+            replace_file(self.path, [header, *(entry.raw for entry in [*kept, *entries])])
             self._reload()
 
 

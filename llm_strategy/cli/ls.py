@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from llm_strategy.cassette import document
-from llm_strategy.cassette.scope import NEW_SUFFIX
+from llm_strategy.cassette.rerecording import NEW_SUFFIX
 from llm_strategy.cassette.store import open_file
 from llm_strategy.cassette.unreferenced import blobs_below
 from llm_strategy.cli.judgements import Findings, last_findings

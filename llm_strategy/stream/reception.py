@@ -23,6 +23,7 @@ class Reception:
         self._last: Response | None = None
         self._half = ""
         self._asked = False
+        self._given: str | None = None
 
     @property
     def response(self) -> Response:
@@ -60,8 +61,26 @@ class Reception:
             self._known = iter(() if self._arrived else _pieces(self.response))
         piece = next(self._known, None)
         if piece is None and self.response.closed_early:
-            raise self.turn.read_on()
+            return (yield from self._ask_again())
         return piece
+
+    def _ask_again(self) -> Generator[Effect, Any, str | None]:
+        """Read further than the recording goes: where that is allowed the model is asked for all of it.
+
+        What the caller has got already must be how the new answer begins.
+        """
+        given = self.text
+        if not self.turn.ask_again():
+            raise self.turn.read_on()
+        self._given, self._known, self._asked = given, None, False
+        text = ""
+        while len(text) <= len(given) and (piece := (yield from self.next())) is not None:
+            text += piece
+        if text.startswith(given):
+            return text[len(given) :] or None
+        while (yield from self.next()) is not None:
+            pass
+        raise self.turn.diverged()
 
     def _receive(self) -> Generator[Effect, Any, str | None]:
         while self._last is None:
@@ -87,6 +106,11 @@ class Reception:
             yield Acquire(self.turn)
         if self.turn.call is None:
             content, pieces = "".join(self._arrived), tuple(self._arrived)
+            if self._given is not None and len(content) <= len(self._given):
+                # The recording that is there goes as far.
+                self.turn.give_up()
+                yield HangUp()
+                return
             try:
                 yield Keep(self.turn, Response(content, finish_reason="", pieces=pieces, closed_early=True))
             finally:

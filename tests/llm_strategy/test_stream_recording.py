@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -344,17 +345,77 @@ def test_reading_on_where_the_recorded_reader_stopped_is_a_miss(path: Path) -> N
     """What follows was never recorded: the error says so, and how to ask for it."""
     with use_cassette(path, "new"):
         drop_by_break(by(recorded(["a", "b"]), story)("x"))
-    for mode in ("replay", "new"):
-        with use_cassette(path, mode):
-            stream = by(recorded(), story)("x")
-            assert next(stream) == "a"
-            with pytest.raises(CassetteMiss, match=r"stopped reading after 1 piece \((?s:.*)--llm-record=all") as miss:
-                next(stream)
-            assert miss.value.causes == ("a stream is read further than it was recorded",)
-    with use_cassette(path, "all"):
-        assert list(by(recorded(["a", "b"]), story)("x")) == ["a", "b"]
     with use_cassette(path):
-        assert list(by(recorded(), story)("x")) == ["a", "b"]
+        stream = by(recorded(), story)("x")
+        assert next(stream) == "a"
+        with pytest.raises(
+            CassetteMiss, match=r"stopped reading after 1 piece \((?s:.*): pytest --llm-record$"
+        ) as miss:
+            next(stream)
+        assert miss.value.causes == ("a stream is read further than it was recorded",)
+
+
+@pytest.mark.parametrize("mode", ["new", "all"])
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("pieces", [["a", "b", "c"], ["abc"], ["a"], ["", "ab", "c"]], ids=str)
+def test_recording_asks_for_what_an_early_end_has_left_out(
+    pieces: list[str], asynchronous: bool, mode: str, path: Path
+) -> None:
+    """However the first reader was cut: whoever reads on gets the rest of a new answer, which replays from then on."""
+    with use_cassette(path, "new"), suppress(ZeroDivisionError):
+        for _ in by(recorded(["a", "x"]), story)("x"):
+            raise ZeroDivisionError
+    for mode_then in (mode, "replay"):
+        with use_cassette(path, mode_then) as cassette:
+            tell = by(recorded(pieces), story_later if asynchronous else story)
+            read = asyncio.run(collected(tell("x"))) if asynchronous else list(tell("x"))
+        assert "".join(read) == "".join(pieces)
+        assert [call.response.pieces for call in cassette.calls] == [tuple(filter(None, pieces))]
+        assert not cassette.calls[0].response.closed_early
+
+
+def test_recording_asks_for_nothing_where_nobody_reads_on(path: Path) -> None:
+    """An early end that is meant stays one, however often it is recorded again."""
+    model = recorded(["a", "b"])
+    for _ in range(3):
+        with use_cassette(path, "new"):
+            drop_by_break(by(model, story)("x"))
+    assert len(model.requests) == len(responses(path)) == 1
+
+
+def test_items_that_an_early_end_has_left_out(path: Path) -> None:
+    """Items are read on likewise, and none comes twice."""
+    with use_cassette(path, "new"):
+        assert next(by(recorded(NUMBERS), numbers)("x")) == 10
+    for mode in ("new", "replay"):
+        with use_cassette(path, mode):
+            assert list(by(recorded(NUMBERS), numbers)("x")) == [10, 20, 30]
+
+
+def test_a_new_answer_that_begins_otherwise_replays_next_time(path: Path) -> None:
+    """It was paid for and is recorded whole; the caller, who has another beginning, is told to run again."""
+    with use_cassette(path, "new"):
+        drop_by_break(by(recorded(["a", "b"]), story)("x"))
+    message = "begins otherwise .* The new answer is recorded: run this again"
+    with use_cassette(path, "new"), pytest.raises(CassetteMiss, match=message):
+        list(by(recorded(["b", "c"]), story)("x"))
+    with use_cassette(path):
+        assert list(by(recorded(), story)("x")) == ["b", "c"]
+
+
+def test_an_answer_that_is_dropped_before_it_goes_further_leaves_the_recording(path: Path) -> None:
+    """What breaks, or is closed, while it is asked for again replaces nothing."""
+
+    def breaking(request: Request) -> Iterator[str]:
+        yield "a"
+        raise OSError("gone")
+
+    with use_cassette(path, "new"):
+        drop_by_break(by(recorded(["ab", "c"]), story)("x"))
+    before = path.read_bytes()
+    with use_cassette(path, "new"), pytest.raises(ModelError):
+        list(by(ScriptedModel(breaking, name="test:streamer", recorded=True), story)("x"))
+    assert path.read_bytes() == before
 
 
 def test_an_item_that_does_not_fit_is_recorded_up_to_it(path: Path) -> None:
@@ -409,6 +470,21 @@ def test_a_call_is_in_the_logs_once_it_has_been_read(path: Path, asynchronous: b
             assert len(cassette.calls) == 2
         assert len(cassette.calls) == 3
         unread.close()
+
+
+def test_an_equal_stream_that_is_open_in_a_block_around_is_named(path: Path) -> None:
+    """Who would wait for itself is told so at once, and the stream outside can be read on."""
+    with use_cassette(path, "new"):
+        outside = by(recorded(["a", "b"]), story)("x")
+        assert next(outside) == "a"
+        with (
+            use_cassette(path, "new"),
+            pytest.raises(CassetteError, match="is being asked already, by this very thread"),
+        ):
+            next(by(recorded(["c"]), story)("x"))
+        assert list(outside) == ["b"]
+    with use_cassette(path):
+        assert list(by(recorded(), story)("x")) == ["a", "b"]
 
 
 # Not recorded

@@ -117,11 +117,11 @@ def test_reading_on_misses_with_the_command_that_records_again(stories: Project)
     missed.stdout.fnmatch_lines(
         [
             "story is read further than its recording goes: * stopped reading after 1 piece (cassettes/test_stories/*)",
-            "To ask teller:model again: pytest --llm-record=all test_stories.py::test_early",
+            "To ask teller:model again: pytest --llm-record test_stories.py::test_early",
             "*missed in 1 test: a stream is read further than it was recorded",
         ]
     )
-    stories.pytest("--llm-record=all", "-k", "early").assert_outcomes(passed=1)
+    stories.pytest("--llm-record", "-k", "early").assert_outcomes(passed=1)
     stories.pytest().assert_outcomes(passed=3)
 
 
