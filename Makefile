@@ -24,8 +24,11 @@ demo: install  ## record a small suite, replay it, change a prompt, see the miss
 test: install  ## run the tests, on every core; recorded calls are replayed
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
-faults: install  ## the fault tests in their long form; they write docs/reference/guarantees.json
+faults: install  ## the fault tests in their long form, vcrpy's faults, the speeds; they write docs/reference/guarantees.md
 	@FAULTS=long $(BIN)/python -m pytest tests/faults -n auto $(ARGS)
+	@$(BIN)/python benchmarks/faults.py --trials 20 --write
+	@$(BIN)/python benchmarks/replay.py --quick --write
+	@$(BIN)/python -m tests.faults.page
 
 lint: install  ## style, types and the floors of the architecture
 	@$(BIN)/ruff check

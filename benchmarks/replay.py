@@ -1,6 +1,6 @@
 """Replaying beside the floor of the design and beside vcrpy; start-up beside what it is added to.
 
-    python benchmarks/replay.py [--quick] [--json FILE]
+    python benchmarks/replay.py [--quick] [--write] [--json FILE]
 
 One table, made in one run, so that both sides of a ratio had the same machine. See benchmarks/README.md.
 """
@@ -14,7 +14,7 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -29,6 +29,8 @@ from rows import (
     start_rows,
     without_cassette_row,
 )
+
+FIGURES = Path(__file__).parents[1] / "docs" / "reference" / "guarantees.json"
 
 PARTS: tuple[Callable[[Benchmark], Iterator[Row]], ...] = (
     replay_rows,
@@ -79,9 +81,29 @@ def run(*, quick: bool) -> list[Row]:
     return rows
 
 
+def keep(rows: Sequence[Row]) -> None:
+    """Write the figures that the design asks for where the page of guarantees has them from."""
+    written = json.loads(FIGURES.read_text("utf-8")) if FIGURES.exists() else {}
+    machine = f"Python {platform.python_version()}, {platform.system()}"
+    measured = {
+        f"speed: {row.what.strip()}": {
+            "figure": row.target.shown(row.figure),
+            "beside": row.peer_name,
+            "design": str(row.target),
+            "on": machine,
+            "test": "python benchmarks/replay.py --quick",
+        }
+        for row in rows
+        if row.target.kind != "extra"
+    }
+    kept = {name: numbers for name, numbers in written.items() if not name.startswith("speed: ")}
+    FIGURES.write_text(json.dumps({**kept, **measured}, indent=2, sort_keys=True) + "\n", "utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Replaying beside its floor and beside vcrpy, in one table.")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, and samples of vcrpy's slow calls")
+    parser.add_argument("--write", action="store_true", help=f"keep the figures of the design in {FIGURES.name}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to a file, to compare commits")
     options = parser.parse_args()
     # Outside pytest a call without a cassette would be live: nothing here may come from the machine's settings.
@@ -92,6 +114,8 @@ def main() -> None:
     print("\n".join(f"{name + ':':14}{text}" for name, text in said.items()), end="\n\n")
     print(table(rows))
     print("\nCPU time, unless the column says wall; medians of pairs of runs, taken in turn; spread: least and most.")
+    if options.write:
+        keep(rows)
     if options.json:
         options.json.write_text(json.dumps({"header": said, "rows": [row.to_json() for row in rows]}, indent=2) + "\n")
 

@@ -45,7 +45,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for report in passed:
         for name, figures in getattr(report, "user_properties", ()):
             if name == _PROPERTY:
-                found |= figures
+                test = report.nodeid.partition("[")[0]
+                found |= {promise: {**numbers, "test": test} for promise, numbers in figures.items()}
     if not found:
         return
     if os.environ.get("FAULTS") == "long":
