@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     code, outcomes = GOOD, Counter[str]()
     try:
         compared = list(_sides(arguments.old, arguments.new))
-    except (_WrongUse, FileNotFoundError) as error:
+    except (_WrongUse, OSError) as error:
         print(error, file=sys.stderr)
         return USAGE if isinstance(error, _WrongUse) else MISSING
     for sides in compared:

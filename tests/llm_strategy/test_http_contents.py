@@ -265,6 +265,23 @@ def test_show_and_misses_say_type_size_and_hash(path: Path, capsys: pytest.Captu
     assert encoded(PNG)[:100] not in printed
 
 
+def test_diff_shows_content_by_its_hash(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And an answer's text once, though its body holds it too."""
+    other = path.with_name("other.yaml")
+    for file, answer, data in ((path, "a lamp", PNG), (other, "a pot", WAV)):
+        body = json.dumps({"b64_json": encoded(data)}).encode()
+        served = serving(lambda _, body=body: ({}, body))
+        with Loopback(answer) as server, served as url, use_cassette(file, "all", http=True):
+            look(client(server.url))
+            httpx2.post(f"{url}/v1/chat/completions", json={"prompt": "Draw."})
+    assert main(["diff", str(path), str(other)]) == 1
+    printed = capsys.readouterr().out
+    assert "-a lamp\n+a pot\n\n" in printed
+    png, wav = (next(contents({"body": {"data": encoded(data)}})) for data in (PNG, WAV))
+    assert f'  body.b64_json: "{png}" -> "{wav}"\n' in printed
+    assert "[image/png, 2,056 bytes" in str(png)
+
+
 def test_a_credential_in_content_is_not_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither what the environment holds nor what the call was sent with, in either direction."""
     monkeypatch.setenv("SHOP_PASSWORD", "correct horse battery")
