@@ -117,7 +117,7 @@ def lacks_content(response: Response) -> bool:
 
 def restored_response(response: Response, cassette: Path) -> Response:
     """A response that was read from a cassette, with the content whose files are there and sound."""
-    if not isinstance(response, HTTPResponse) or not contents.is_unread(response.http):
+    if not isinstance(response, HTTPResponse) or not response.lacking:
         return response
     http, problems = _filled(response.http, cassette)
     return HTTPResponse.of(http, [f"the blob {name} {problem or 'is missing'}" for name, problem in problems])
