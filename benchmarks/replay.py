@@ -86,18 +86,19 @@ def keep(rows: Sequence[Row]) -> None:
     written = json.loads(FIGURES.read_text("utf-8")) if FIGURES.exists() else {}
     machine = f"Python {platform.python_version()}, {platform.system()}"
     measured = {
-        f"speed: {row.what.strip()}": {
-            "figure": row.target.shown(row.figure),
-            "beside": row.peer_name,
-            "design": str(row.target),
-            "on": machine,
-            "test": "python benchmarks/replay.py --quick",
-        }
+        f"speed: {row.what.strip()}": _figure(row) | {"on": machine, "test": "python benchmarks/replay.py --quick"}
         for row in rows
-        if row.target.kind != "extra"
+        if row.target.kind != "extra" and (row.target.limit is not None or row.unit == "bytes")
     }
     kept = {name: numbers for name, numbers in written.items() if not name.startswith("speed: ")}
     FIGURES.write_text(json.dumps({**kept, **measured}, indent=2, sort_keys=True) + "\n", "utf-8")
+
+
+def _figure(row: Row) -> dict[str, str]:
+    """What was measured, beside what, and what the design asks for, where it asks for anything."""
+    beside = {"beside": row.peer_name} if row.peer else {}
+    design = {"design": str(row.target)} if row.target.limit is not None else {}
+    return {"figure": row.target.shown(row.figure), **beside, **design}
 
 
 def main() -> None:

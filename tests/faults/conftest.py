@@ -56,4 +56,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         FIGURES.write_text(json.dumps({**written, **measured}, indent=2, sort_keys=True) + "\n", "utf-8")
     terminalreporter.section("faults")
     for promise, numbers in sorted(found.items()):
-        terminalreporter.write_line(f"{promise}: {numbers}")
+        counted = ", ".join(f"{name} {number}" for name, number in numbers.items() if name != "test")
+        terminalreporter.write_line(f"{promise}: {counted}")

@@ -21,16 +21,18 @@ VCRPY = "vcrpy"
 """The entry of the figures that is no promise: what `benchmarks/faults.py` has measured of both."""
 _BESIDE = ("on", "test")
 """Fields that are no figures: on what they were counted, and by which test."""
+_FIRST = ("trials", "tests", "calls", "completed", "entries", "prompts", "figure")
+"""Fields that say of how many; the others follow by name."""
 
 
 class Row(NamedTuple):
     """A promise. `figures` are the beginnings of the names under which tests keep its figures, `tests` are those
-    that keep none, `fault` is what was done to vcrpy as well."""
+    that keep none, `faults` are what was done to vcrpy as well."""
 
     promise: str
     figures: Sequence[str] = ()
     tests: Sequence[str] = ()
-    fault: str | None = None
+    faults: Sequence[str] = ()
 
 
 _CLI = "tests/llm_strategy/test_cli.py"
@@ -42,26 +44,30 @@ SECTIONS: Mapping[str, Sequence[Row]] = {
         Row(
             "A recording killed at any moment (SIGKILL) keeps every call whose answer its program got; the file is readable, and the next run goes on",
             ["killed"],
-            fault="killed while recording",
+            faults=["killed while recording"],
         ),
         Row("A torn last document is reported and dropped, the rest is used", ["a file cut off"], [_CASSETTE]),
         Row(
             "A full disk, a read-only folder, a failing `write`, `fsync` or `replace`, at every system call in turn: what was there is intact, and the error names the file",
             ["failing system calls"],
-            fault="full disk",
+            faults=["full disk"],
         ),
         Row(
             "Recording afresh (`all`) with a provider that refuses or times out, a test that fails, Ctrl-C, `-x`, `-k`, `--lf`: the old cassette stays byte for byte, and what was paid for lies beside it",
             ["recording afresh"],
             [_MODES],
         ),
-        Row("8 threads record 50 calls each into one cassette", ["threads"], fault="threads on one cassette"),
+        Row(
+            "8 threads record 50 calls each into one cassette",
+            ["threads"],
+            faults=["threads on one cassette", "threads in one block"],
+        ),
         Row("100 tasks with answers in any order give one content of the file", ["tasks"]),
         Row("Processes, spawned ones too, record into one cassette", ["processes"]),
         Row(
             "Workers of pytest-xdist with one cassette for 40 tests keep 40 calls",
             ["xdist"],
-            fault="xdist workers on one cassette",
+            faults=["xdist workers on one cassette"],
         ),
         Row("What two workers need at the same time is asked once", ["a session fixture"]),
         Row("A lock that is held says so after a time, and a killed process holds none", ["locks"]),
@@ -79,7 +85,7 @@ SECTIONS: Mapping[str, Sequence[Row]] = {
             "A request that changed by one character never gets the old answer",
             ["a changed character"],
             ["tests/llm_strategy/test_http.py::test_one_changed_character_misses"],
-            fault="a prompt that changed",
+            faults=["a prompt that changed"],
         ),
         Row(
             "A program has the same keys under 20 hash seeds, 3 time zones, 3 locales, Python 3.11 to 3.13, the oldest and newest pydantic, and after a checkout with CRLF",
@@ -185,16 +191,15 @@ def _command(test: str) -> str:
 
 def _counted(row: Row, names: Sequence[str], figures: Mapping[str, Any]) -> str:
     if not names:
-        return NOT_RUN if row.figures else "passes or fails"
+        return NOT_RUN if row.figures else "holds in every run of the tests"
     if len(names) == 1:
         return _one(figures[names[0]])
-    return "<br>".join(f"{name}: {_one(figures[name])}" for name in names)
+    return "<br>".join(f"{name.removeprefix('speed: ')}: {_one(figures[name])}" for name in names)
 
 
 def _one(numbers: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{name.replace('_', ' ')} {_number(value)}" for name, value in numbers.items() if name not in _BESIDE
-    )
+    names = sorted(set(numbers) - set(_BESIDE), key=lambda name: ([*_FIRST, name].index(name), name))
+    return ", ".join(f"{name.replace('_', ' ')} {_number(numbers[name])}" for name in names)
 
 
 def _number(value: object) -> str:
@@ -202,12 +207,14 @@ def _number(value: object) -> str:
 
 
 def _peer(row: Row, peers: Mapping[str, Any]) -> str:
-    if row.fault is None:
-        return ""
-    if row.fault not in peers:
+    return "<br>".join(_sides(fault, peers, named=len(row.faults) > 1) for fault in row.faults)
+
+
+def _sides(fault: str, peers: Mapping[str, Any], *, named: bool) -> str:
+    if fault not in peers:
         return NOT_RUN
-    sides = peers[row.fault]
-    return f"{_one(sides['vcrpy'])}<br>*with llm-strategy:* {_one(sides['ours'])}"
+    sides, name = peers[fault], f"{fault}: " * named
+    return f"{name}{_one(sides['vcrpy'])}<br>*with llm-strategy:* {_one(sides['ours'])}"
 
 
 def _ground(figures: Mapping[str, Any]) -> str:
