@@ -49,12 +49,12 @@ SECTIONS: Mapping[str, Sequence[Row]] = {
         Row("A torn last document is reported and dropped, the rest is used", ["a file cut off"], [_CASSETTE]),
         Row(
             "A full disk, a read-only folder, a failing `write`, `fsync` or `replace`, at every system call in turn: what was there is intact, and the error names the file",
-            ["failing system calls"],
+            ["failing system calls", "full disk", "writes cut short", "read-only folder"],
             faults=["full disk"],
         ),
         Row(
             "Recording afresh (`all`) with a provider that refuses or times out, a test that fails, Ctrl-C, `-x`, `-k`, `--lf`: the old cassette stays byte for byte, and what was paid for lies beside it",
-            ["recording afresh"],
+            ["recorded afresh"],
             [_MODES],
         ),
         Row(
@@ -66,7 +66,7 @@ SECTIONS: Mapping[str, Sequence[Row]] = {
         Row("Processes, spawned ones too, record into one cassette", ["processes"]),
         Row(
             "Workers of pytest-xdist with one cassette for 40 tests keep 40 calls",
-            ["xdist"],
+            ["workers on one cassette"],
             faults=["xdist workers on one cassette"],
         ),
         Row("What two workers need at the same time is asked once", ["a session fixture"]),
@@ -77,13 +77,13 @@ SECTIONS: Mapping[str, Sequence[Row]] = {
         ),
         Row(
             "A parameter inserted before others shifts the names of 300 cassettes: nothing is asked again, nothing is lost",
-            ["a parameter is"],
+            ["a parameter is", "SIG"],
         ),
     ),
     "It tells no lies": (
         Row(
             "A request that changed by one character never gets the old answer",
-            ["a changed character"],
+            ["one other character"],
             ["tests/llm_strategy/test_http.py::test_one_changed_character_misses"],
             faults=["a prompt that changed"],
         ),
@@ -95,7 +95,7 @@ SECTIONS: Mapping[str, Sequence[Row]] = {
         Row("Where a new version of a dependency changes a schema, the miss says so", ["library versions"]),
         Row(
             "Values that change from run to run are named when they are recorded",
-            ["changing values", "constants in prompts"],
+            ["changing values", "constants in prompts", "the second process"],
         ),
         Row("`llm-strategy why KEY` shows what keeps changing", ["why"]),
         Row(
@@ -124,11 +124,11 @@ SECTIONS: Mapping[str, Sequence[Row]] = {
         Row("Each rule finds the credential that it is for", ["rules"], ["tests/llm_strategy/test_redaction.py"]),
         Row(
             "No way out (cassettes, snapshots, reports, errors, logs, JUnit XML) lets a credential through",
-            ["ways out"],
+            ["a credential on its way"],
         ),
         Row("Recorded as one user, in one home and environment, it replays as another", ["another user"]),
         Row("`llm-strategy scan` finds credentials in cassettes, ours and vcrpy's, and never prints them", ["scan"]),
-        Row("A hostile file runs no code, and takes bounded memory and time", ["a hostile file"]),
+        Row("A hostile file runs no code, and takes bounded memory and time", ["a hostile file", "hostile text"]),
     ),
     "It scales": (
         Row("A cassette of 10,000 calls is opened, and its last call replayed", ["speed: open"]),
