@@ -41,7 +41,7 @@ class Change:
         places = " -> ".join(shown_place(entry) for entry in (self.old, self.new) if entry is not None)
         entry = self.new or self.old
         assert entry is not None
-        yield f"{self.kind}: {entry.function or 'a call'} ({scrub_reply(places)}), key {entry.key[:12]}"
+        yield scrub_reply(f"{self.kind}: {entry.function or 'a call'} ({places}), key {entry.key[:12]}")
         if self.kind in ("added", "removed"):
             mark = "+" if self.kind == "added" else "-"
             yield from (f"{mark} {line}" for line in _told(entry))

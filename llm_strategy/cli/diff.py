@@ -22,6 +22,7 @@ from llm_strategy.cli.changes import Change, changes
 from llm_strategy.cli.outcome import GOOD, MISSING, USAGE, complain
 from llm_strategy.cli.places import files
 from llm_strategy.cli.recordings import AmbiguousKey, add_folder, is_key, with_key
+from llm_strategy.difference.hunks import visible
 from llm_strategy.errors import CassetteError
 from llm_strategy.redaction import each_text, scrub_reply
 from llm_strategy.values import JSON
@@ -159,7 +160,7 @@ def _print(sides: Sides, found: list[Change] | None, *, as_json: bool, one_of_ma
     else:
         print(f"{sides}: {_summary(found)}\n")
         for change in found:
-            print("\n".join(change.lines()), end="\n\n")
+            print("\n".join(map(visible, change.lines())), end="\n\n")
 
 
 def _summary(found: list[Change]) -> str:

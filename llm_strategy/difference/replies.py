@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,8 +73,11 @@ def compare_replies(old: str, new: str) -> ReplyDifference:
     if old == new:
         return ReplyDifference(())
     was, now = parsed(old), parsed(new)
-    if isinstance(was, dict | list) and isinstance(now, dict | list) and not same(was, now):
-        return ReplyDifference(compare_fields(was, now))
+    if isinstance(was, dict | list) and isinstance(now, dict | list):
+        # Of a deeply nested reply, and where only the layout differs, the lines are compared.
+        with suppress(RecursionError):
+            if not same(was, now):
+                return ReplyDifference(compare_fields(was, now))
     return ReplyDifference((), text_diff(*map(scrub_reply, (old, new))))
 
 

@@ -227,6 +227,30 @@ def test_long_differences_are_bounded(capsys: Printed) -> None:
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        ("[" * 900 + "]" * 900, "[" * 900 + "1" + "]" * 900, "[[1]]"),
+        ('{"a": 1}', '{"a":1}', '-{"a": 1}'),
+        ('{"a": 1}', '{"a": 1.0}', "  a: 1 -> 1.0"),
+        ('{"a b": [1, 2, 3]}', '{"a b": [1, 3]}', '- ["a b"][1]: 2'),
+        ('{"a": {}}', '{"a": []}', "  a: {} -> []"),
+        ("[1]", '{"a": 1}', '  the whole reply: [1] -> {"a": 1}'),
+        ("plain", '{"a": 1}', "-plain"),
+        ("", "x", "+x"),
+        ("caf\u00e9", "cafe\u0301", "? 'caf\\xe9' -> 'cafe\\u0301'"),
+        ("red", "\x1b[31mred", "+\\x1b[31mred"),
+        ("\ud800", "\udfff", "\\ud800"),
+    ],
+)
+def test_any_reply_is_compared(old: str, new: str, shown: str, capsys: Printed) -> None:
+    """Deep ones, those that look alike, and what a terminal would obey."""
+    say("a.yaml", "Hello", old)
+    say("b.yaml", "Hello", new)
+    assert diff("a.yaml", "b.yaml") == 1
+    assert shown in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
         (["a.yaml"], 2, "a.yaml is to be compared with what?"),
