@@ -14,7 +14,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from llm_strategy import slot
@@ -107,6 +107,7 @@ class Session:
         self.facts = Facts(journal)
         self.misses: list[tuple[str, CassetteMiss]] = []
         self.numbers = itertools.count()
+        self._named: dict[str, PurePosixPath] = {}
         self.run = Run(self.folder)
         self._environment: dict[OpenScope, str | None] = {}
         self._outside = _Outside(self)
@@ -132,17 +133,30 @@ class Session:
 
     # Scopes
 
-    def test_path(self, nodeid: str) -> Path:
-        """The cassette that belongs to a test."""
-        return self.folder / naming.test_cassette(nodeid)
+    def test_path(self, nodeid: str, *, twin: bool = False) -> Path:
+        """The cassette that belongs to a test.
+
+        `twin` says that another one, which keeps the plain name, differs from it in upper and lower case only.
+        """
+        return self.folder / naming.test_cassette(nodeid, twin=twin)
 
     def fixture_path(self, module: str, fixture: str, parameter: str | None) -> Path:
         """The cassette that belongs to a fixture wider than a test."""
         return self.folder / naming.fixture_cassette(module, fixture, parameter)
 
     def named_path(self, name: str) -> Path:
-        """The cassette of that name, which many may share. Raises ValueError for a name that leaves the folder."""
-        return self.folder / naming.named_cassette(name)
+        """The cassette of that name, which many may share.
+
+        Raises ValueError for a name that leaves the folder, and for one that differs from another in case only.
+        """
+        path = naming.named_cassette(name)
+        other = self._named.setdefault(str(path).lower(), path)
+        if other != path:
+            raise ValueError(
+                f"the cassettes {str(other)!r} and {str(path)!r} would be one file where upper and lower case are the "
+                "same: rename one of them"
+            )
+        return self.folder / path
 
     def open(
         self,

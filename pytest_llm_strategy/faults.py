@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from llm_strategy import Cassette, CassetteError, Fault, Request, Session
+from pytest_llm_strategy.twins import has_greater_twin
 
 MARKER = "llm_faults"
 
@@ -92,7 +93,8 @@ def _recorded(item: pytest.Function, session: Session) -> list[Request]:
     cassette = item.get_closest_marker("llm_cassette")
     names = [*cassette.args, cassette.kwargs.get("name")] if cassette is not None else []
     try:
-        path = session.named_path(names[0]) if names and names[0] else session.test_path(item.nodeid)
+        own = session.test_path(item.nodeid, twin=has_greater_twin(item))
+        path = session.named_path(names[0]) if names and names[0] else own
         return [call.request for call in Cassette(path)]
     except (OSError, TypeError, ValueError, CassetteError):
         return []

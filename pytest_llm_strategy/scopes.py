@@ -12,6 +12,7 @@ import pytest
 
 from llm_strategy import CassetteMiss, Session
 from pytest_llm_strategy.boundary import find_miss
+from pytest_llm_strategy.twins import has_greater_twin
 
 if TYPE_CHECKING:
     from pytest_llm_strategy.faults import Variant
@@ -33,7 +34,7 @@ class TestScope:
         self._http = bool(options.get("http"))
         name = options.get("name")
         self.opened = session.open(
-            session.named_path(name) if name else session.test_path(plain),
+            session.named_path(name) if name else session.test_path(plain, twin=has_greater_twin(item)),
             owner=plain,
             shared=name is not None,
             # A test about misses must not be given what it expects to miss.

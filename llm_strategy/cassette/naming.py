@@ -10,20 +10,46 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_.,=+@()\[\]-]+")
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 _LONGEST = 100
 """Characters of a name: folders above it and the longest names of file systems leave room for as many."""
+_MARKED = re.compile(r"-(?=[0-9]*[a-f])[0-9a-f]{8}\Z")
+"""What looks like a name with a hash; eight digits are a date."""
 SUFFIX = ".yaml"
+_TAKEN = (SUFFIX, ".new")
+"""Endings of the names of other files: a folder `x.yaml` would stand in the place of a cassette."""
 
 
-def test_cassette(nodeid: str) -> PurePosixPath:
-    """`tests/a/test_x.py::TestC::test_y[p]` -> `tests/a/test_x/TestC.test_y[p].yaml`."""
+def test_cassette(nodeid: str, *, twin: bool = False) -> PurePosixPath:  # noqa: PT028  # it is no test
+    """`tests/a/test_x.py::TestC::test_y[p]` -> `tests/a/test_x/TestC.test_y[p].yaml`.
+
+    `twin` says that another test of the module has this name but for upper and lower case, which some file systems do
+    not tell apart, and that the other one keeps the plain name.
+    """
     module, _, test = nodeid.partition("::")
     base, bracket, parameters = test.partition("[")
-    return _folder(module) / (_name(base.replace("::", "."), bracket + parameters, nodeid) + SUFFIX)
+    plain = not twin and not _MARKED.search(test) and not _is_ambiguous(module, base)
+    folder = _folder(module)
+    if not module.endswith(".py") and "." not in module.rpartition("/")[2]:
+        # Another file's folder, without its suffix.
+        folder = folder.with_name(_name(folder.name, "", module, plain=False))
+    return folder / (_name(base.replace("::", "."), bracket + parameters, nodeid, plain=plain) + SUFFIX)
+
+
+def _is_ambiguous(module: str, base: str) -> bool:
+    """Whether the name of a test has dots of its own, which look like those between a class and its test.
+
+    The names of doctests do; they begin with that of their module.
+    """
+    parts = module.removesuffix(".py").removesuffix("/__init__").split("/")
+    is_doctest = base == parts[-1] or any(
+        base.replace("::", ".").startswith(".".join(parts[start:]) + ".") for start in range(len(parts))
+    )
+    return ("::" in base) if is_doctest else ("." in base)
 
 
 def fixture_cassette(module: str, fixture: str, parameter: str | None) -> PurePosixPath:
     """`tests/conftest.py`, `database`, "pg" -> `tests/conftest/fixtures/database[pg].yaml`."""
     shown = f"[{parameter}]" if parameter is not None else ""
-    return _folder(module) / "fixtures" / (_name(fixture, shown, f"{module}::{fixture}{shown}") + SUFFIX)
+    plain = fixture == fixture.lower() and not _MARKED.search(fixture + shown)
+    return _folder(module) / "fixtures" / (_name(fixture, shown, f"{module}::{fixture}{shown}", plain=plain) + SUFFIX)
 
 
 def named_cassette(name: str) -> PurePosixPath:
@@ -37,19 +63,20 @@ def named_cassette(name: str) -> PurePosixPath:
 
 
 def _folder(module: str) -> PurePosixPath:
-    parts = PurePosixPath(module.removesuffix(".py")).parts
-    return PurePosixPath(*(_name(part, "", part) for part in parts if part not in ("/", "..", ".")))
+    """A folder for each part of a path, also for one that leads upwards: what is there is another file."""
+    parts = module.removesuffix(".py").split("/")
+    return PurePosixPath(*(_name(part, "", part, plain=not _MARKED.search(part)) for part in parts))
 
 
-def _name(base: str, parameters: str, identity: str) -> str:
-    """A readable name, and a short hash of the identity where the name alone would not be unique.
+def _name(base: str, parameters: str, identity: str, *, plain: bool = True) -> str:
+    """A readable name, and a short hash of the identity where the name alone would not be unique, or not `plain`.
 
     Letters of parameters count as alike in both cases: some file systems think so.
     """
     readable = _UNSAFE.sub("-", base + _public(parameters)).strip(" ")
-    clean = readable == base + parameters and len(readable) <= _LONGEST and parameters == parameters.lower()
+    clean = plain and readable == base + parameters and len(readable) <= _LONGEST and parameters == parameters.lower()
     clean = clean and readable.partition(".")[0].lower() not in _DEVICES and not readable.startswith(".")
-    if clean and not readable.endswith("."):
+    if clean and readable and not readable.lower().endswith((".", *_TAKEN)):
         return readable
     if readable.partition(".")[0].lower() in _DEVICES:
         # Windows takes a name up to its first dot for a device.
