@@ -83,6 +83,12 @@ class Entry:
         return response
 
     @property
+    def sealed(self) -> JSON:
+        """The digest that stands in the document: equal for equal responses to equal requests."""
+        end = DOCUMENT_END.search(self._source[self.end - 90 : self.end])
+        return end[1].decode() if end else self.parsed.get("digest")
+
+    @property
     def is_sound(self) -> bool:
         """Whether key and response agree with their digest."""
         try:

@@ -173,7 +173,7 @@ def _ownerless(run: Run) -> Iterator[tuple[Path, Ownerless]]:
             yield path, Ownerless(mark, held=_all_unsure(run)[:_SAID])
         elif not any(owner.startswith((f"{part}::", f"{part}/")) for part in run.unsure):
             # Every test has its place; a fixture only where a test that was not skipped has asked for it.
-            is_test = test_cassette(owner).as_posix() == name
+            is_test = name in (test_cassette(owner).as_posix(), test_cassette(owner, twin=True).as_posix())
             yield path, Ownerless(mark, _plain(owner), [] if is_test else _all_unsure(run)[:_SAID])
 
 

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Sequence
 
 from llm_strategy import __version__
-from llm_strategy.cli import diff, ls, prune, show, verify, why
+from llm_strategy.cli import diff, ls, merge, prune, show, verify, why
 from llm_strategy.cli.outcome import GOOD
 
-COMMANDS = (diff, ls, prune, show, verify, why)
+COMMANDS = (diff, ls, merge, prune, show, verify, why)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
