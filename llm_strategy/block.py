@@ -106,12 +106,11 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
         with end:
             scope.close()
             interception.__exit__(kind, error, traceback)
-            close_to_children(scope, journal)
-            commit(scope, passed=error is None)
             session = running()
-            if session is not None:
-                session.left(scope)
-        if running() is None and error is None:
+            close_to_children(scope, journal, session.run if session else None)
+            commit(scope, passed=error is None)
+            (session or scope).left(scope)
+        if session is None and error is None:
             _warn(scope)
 
     async def __aenter__(self) -> CassetteScope:

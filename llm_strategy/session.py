@@ -21,7 +21,7 @@ from llm_strategy import slot
 from llm_strategy.cassette import naming
 from llm_strategy.cassette.facts import Facts
 from llm_strategy.cassette.modes import Mode, check_mode
-from llm_strategy.cassette.run import Run
+from llm_strategy.cassette.run import Recorded, Run, asked_in, use_of_block
 from llm_strategy.project_rules import ProjectLines
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ class Session:
         if opened.journal.exists():
             from llm_strategy.cassette.child import read_journal
 
-            read_journal(opened.scope, opened.journal)
+            read_journal(opened.scope, opened.journal, self.run)
         return opened.scope.misses
 
     def close(self, opened: OpenScope, *, passed: bool, complete: bool = True) -> None:
@@ -240,38 +240,32 @@ class Session:
     def _note(self, opened: OpenScope, *, judged: bool, looks: bool, passed: bool) -> None:
         """Keep what a scope used of its cassette, and what of it is stale."""
         owner, mode = opened.rules["owner"], opened.rules["mode"]
+        stale = self._stale(opened) if looks else ()
         if opened.rules["shared"]:
+            missed = "missed a recording" if self.missed(opened) else None
+            problem = "did not pass" if not passed else "asked without it" if mode == "live" else missed
+            self.run.shared(opened.path, owner, asked_in(opened.scope) if opened.made else {}, problem=problem)
             if not passed and owner is not None:
                 self.run.doubt(owner)
-            problem = None if passed else "did not pass"
-            if passed and (mode == "live" or self.missed(opened)):
-                problem = "asked without it" if mode == "live" else "missed a recording"
-            self.run.shared(opened.path, owner, self._asked(opened), problem=problem)
-        elif looks:
-            from llm_strategy.cassette.stale import stale_in
-            from llm_strategy.cassette.store import open_file
-
-            stale = stale_in(open_file(opened.path), self._asked(opened))
+        elif judged and stale is not None:
             self.run.own(opened.path, owner, stale, removable=mode == "new")
-        elif judged:
-            self.run.own(opened.path, owner, (), removable=False)
         else:
             self.run.not_judged(opened.path, owner, passed=passed)
 
-    def _asked(self, opened: OpenScope) -> dict[str, int]:
-        if not opened.made:
-            return {}
-        from llm_strategy.cassette.run import asked_in
+    def _stale(self, opened: OpenScope) -> Sequence[Recorded] | None:
+        """The recordings of a test's own cassette that it did not ask for; None where it cannot be read."""
+        from llm_strategy.cassette.stale import stale_in
+        from llm_strategy.cassette.store import open_file
+        from llm_strategy.errors import CassetteError
 
-        return asked_in(opened.scope)
+        try:
+            return stale_in(open_file(opened.path), asked_in(opened.scope) if opened.made else {})
+        except (CassetteError, OSError):
+            return None
 
     def left(self, block: CassetteScope) -> None:
-        """A `use_cassette` block has closed; whoever opened it may not be all who do."""
-        from llm_strategy.cassette.run import asked_in
-
-        problem = "missed a recording" if block.misses else "asked without it" if block.rules.mode == "live" else None
-        self.run.shared(block.path, block.rules.owner, asked_in(block), problem=problem)
-        self.run.blocks.add(self.run.name(block.path))
+        """A `use_cassette` block has closed."""
+        self.run.block(block.path, block.rules.owner, *use_of_block(block))
 
     def doubt(self, nodeid: str) -> None:
         """Note tests that were not collected, of a module that was skipped as a whole: nobody knows what they ask."""

@@ -10,6 +10,7 @@ from typing import Any
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.facts import Facts
 from llm_strategy.cassette.project import Project
+from llm_strategy.cassette.run import Run, use_of_block
 from llm_strategy.cassette.scope import CassetteScope, CassetteTurn, Rules
 from llm_strategy.context import Ask, Scope, Turn, Unknown
 from llm_strategy.errors import CassetteMiss
@@ -61,6 +62,9 @@ class _ChildScope(CassetteScope):
         super().recorded_as(place, entry)
         self._tell({"recorded": (entry.key, entry.occurrence), "place": (os.getpid(), place)})
 
+    def left(self, block: CassetteScope) -> None:
+        self._tell({"block": str(block.path), "use": use_of_block(block)})
+
     def mended(self, repairs: tuple[str, ...]) -> None:
         self._tell({"repairs": repairs})
 
@@ -76,8 +80,8 @@ class _ChildScope(CassetteScope):
             os.close(handle)
 
 
-def read_journal(scope: CassetteScope, journal: Path) -> None:
-    """Take in what child processes did in a scope."""
+def read_journal(scope: CassetteScope, journal: Path, run: Run | None) -> None:
+    """Take in what child processes did in a scope, and in blocks of their own in a run, if it is part of one."""
     places: dict[tuple[int, ...], int] = {}
     for line in journal.read_text().splitlines():
         said = json.loads(line)
@@ -89,6 +93,9 @@ def read_journal(scope: CassetteScope, journal: Path) -> None:
             scope.account.mended(tuple(said["repairs"]))
         elif "changes" in said:
             scope.changes(*said["changes"])
+        elif "block" in said:
+            if run is not None:
+                run.block(Path(said["block"]), scope.rules.owner, *said["use"])
         elif "recorded" in said:
             # As in the parent, whose calls have the numbers of their recordings until these are in order.
             if (place := places.get(tuple(said["place"]))) is not None:

@@ -15,6 +15,7 @@ from typing import Any
 from llm_strategy import slot
 from llm_strategy.cassette.child import read_journal
 from llm_strategy.cassette.disk import acquire, release
+from llm_strategy.cassette.run import Run
 from llm_strategy.cassette.scope import CassetteScope
 from llm_strategy.cassette.store import CassetteFile
 
@@ -50,14 +51,14 @@ def open_to_children(scope: CassetteScope) -> Path:
     return journal
 
 
-def close_to_children(scope: CassetteScope, journal: Path) -> None:
+def close_to_children(scope: CassetteScope, journal: Path, run: Run | None) -> None:
     """Take in what the child processes of a block have done in it."""
     with _lock:
         told = _told()
         _open[:] = [opened for opened in _open if opened[0] is not scope]
         _tell(told)
     if journal.exists():
-        read_journal(scope, journal)
+        read_journal(scope, journal, run)
 
 
 def _told() -> str | None:

@@ -86,6 +86,11 @@ class Run:
         if problem is not None:
             self.held.setdefault(name, []).append(f"{user or path} {problem}")
 
+    def block(self, path: Path, user: str | None, asked: Mapping[str, int], problem: str | None) -> None:
+        """A `use_cassette` block has closed; others that open the same file may have been passed by."""
+        self.shared(path, user, asked, problem=problem)
+        self.blocks.add(self.name(path))
+
     def _ask(self, name: str, asked: Mapping[str, int]) -> None:
         known = self.asked.setdefault(name, {})
         for key, times in asked.items():
@@ -150,3 +155,9 @@ def asked_in(scope: CassetteScope) -> dict[str, int]:
     for key, occurrence in scope.usage.ordered():
         asked[key] = max(asked.get(key, 0), occurrence)
     return asked
+
+
+def use_of_block(block: CassetteScope) -> tuple[dict[str, int], str | None]:
+    """How often a `use_cassette` block asked each key, and why that says nothing of the others, if so."""
+    problem = "missed a recording" if block.misses else "asked without it" if block.rules.mode == "live" else None
+    return asked_in(block), problem

@@ -254,6 +254,11 @@ class CassetteScope(Scope):
         for stream in streams:
             stream.end()
 
+    def left(self, block: CassetteScope) -> None:
+        """A `use_cassette` block in this scope has closed. Who keeps account of that is a session, or further out."""
+        if isinstance(self.parent, CassetteScope):
+            self.parent.left(block)
+
     def elsewhere(self, key: str, occurrence: int) -> Entry | None:
         """The same call in another cassette of the project."""
         return None if self.project is None else self.project.find(key, occurrence, apart_from=self.path)

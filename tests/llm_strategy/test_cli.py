@@ -53,15 +53,20 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), "utf-8")
 
 
+def size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*.yaml"))
+
+
 def test_ls_lists_cassettes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """All below `cassettes` unless told otherwise: how many calls, and what answered them."""
     assert main(["ls"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "cassettes/b.yaml: 1 call, answered by test:counter",
         "cassettes/shop/a.yaml: 2 calls, answered by test:counter",
+        f"2 files, 3 calls, {size_of(folder):,} bytes",
     ]
     assert main(["ls", "cassettes/shop", "cassettes/b.yaml"]) == 0
-    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()[:-1]] == [
         "cassettes/shop/a.yaml",
         "cassettes/b.yaml",
     ]
