@@ -22,10 +22,11 @@ def recorded(entry: Entry) -> Recorded:
 
 def standing(path: Path, judged: Collection[Recorded]) -> Sequence[Entry]:
     """Those of the recordings that are still there, unchanged. Raises CassetteError for a damaged cassette."""
-    return _among(open_file(path).entries, judged) if path.exists() else ()
+    return among(open_file(path).entries, judged) if path.exists() else ()
 
 
-def _among(entries: Iterable[Entry], judged: Collection[Recorded]) -> list[Entry]:
+def among(entries: Iterable[Entry], judged: Collection[Recorded]) -> list[Entry]:
+    """Those of the entries that were judged, and stand as they did then."""
     # Few are judged: of the others not even the hash is computed.
     calls = {(key, occurrence) for key, occurrence, _ in judged}
     return [entry for entry in entries if (entry.key, entry.occurrence) in calls and recorded(entry) in judged]
@@ -39,4 +40,4 @@ def remove(path: Path, judged: Iterable[Recorded]) -> Sequence[Entry]:
     if not path.exists():
         return ()
     chosen = frozenset(judged)
-    return open_file(path).remove(lambda entries: _among(entries, chosen))
+    return open_file(path).remove(lambda entries: among(entries, chosen))

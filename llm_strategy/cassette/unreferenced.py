@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from llm_strategy.cassette.blob_files import FOLDER
 from llm_strategy.cassette.disk import LOCK_TIMEOUT
-from llm_strategy.cassette.entry import Entry
+from llm_strategy.cassette.run import Recorded
+from llm_strategy.cassette.stale import among
 from llm_strategy.cassette.store import open_file
 
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -27,25 +28,26 @@ def blobs_below(folder: Path) -> Iterator[Path]:
             yield from sorted(path for path in found if _HASH.fullmatch(path.name) and path.is_file())
 
 
-def unreferenced(folder: Path, *, gone: Collection[Entry | Path] = ()) -> list[Path]:
-    """The files of binary content below a folder to which no cassette refers, but for recordings and files in `gone`.
+def unreferenced(folder: Path, gone: Mapping[Path, Collection[Recorded] | None]) -> list[Path]:
+    """The files of binary content below a folder to which no cassette refers.
 
-    Raises CassetteError or OSError where any cassette cannot be read: what it refers to is not known then.
+    Recordings that are `gone`, by their file, do not count; None stands for the whole file. Raises CassetteError or
+    OSError where any cassette cannot be read: what it refers to is not known then.
     """
     candidates = list(blobs_below(folder))
     if not candidates:
         return []
     referred: set[str] = set()
     for path in folder.rglob("*.yaml"):
-        if path not in gone and ".locks" not in path.parts:
-            referred |= {found.decode() for found in _REFERENCE.findall(_kept(path, gone))}
+        judged = gone.get(path, ())
+        if judged is not None and ".locks" not in path.parts:
+            referred |= {found.decode() for found in _REFERENCE.findall(_kept(path, judged))}
     oldest = time.time() - _YOUNG
     return [path for path in candidates if path.name not in referred and path.stat().st_mtime < oldest]
 
 
-def _kept(path: Path, gone: Collection[Entry | Path]) -> bytes:
+def _kept(path: Path, judged: Collection[Recorded]) -> bytes:
     """What of a cassette stays."""
     entries = open_file(path).entries
-    if any(entry in gone for entry in entries):
-        return b"".join(entry.raw for entry in entries if entry not in gone)
-    return path.read_bytes()
+    leaving = set(among(entries, judged))
+    return b"".join(entry.raw for entry in entries if entry not in leaving) if leaving else path.read_bytes()

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.judgement import Judgement, find_judgement, fingerprint, read_judgement
 from llm_strategy.cassette.miss import shown, shown_place
 from llm_strategy.cassette.rerecording import NEW_SUFFIX
+from llm_strategy.cassette.run import Recorded
 from llm_strategy.cassette.stale import recorded, remove
 from llm_strategy.cassette.store import open_file
 from llm_strategy.cassette.unreferenced import unreferenced
@@ -73,7 +73,7 @@ class _Pruning:
     calls: _Kind = field(default_factory=lambda: _Kind("stale call"))
     files: _Kind = field(default_factory=lambda: _Kind("file"))
     blobs: _Kind = field(default_factory=lambda: _Kind("blob"))
-    gone: set[Entry | Path] = field(default_factory=set)
+    gone: dict[Path, Sequence[Recorded] | None] = field(default_factory=dict)
 
     def look_at(self, path: Path) -> None:
         """One cassette. Raises CassetteError or OSError."""
@@ -100,9 +100,10 @@ class _Pruning:
             self._say(f"{shown_place(entry)}: stale, {entry.function or entry.key[:12]}, {size:,} bytes", keep)
             if keep is None:
                 self.calls.count(size)
-                self.gone.add(entry)
-        if entries and keep is None and not self.arguments.dry_run:
-            remove(path, [recorded(entry) for entry in entries])
+        if entries and keep is None:
+            self.gone[path] = stale = [recorded(entry) for entry in entries]
+            if not self.arguments.dry_run:
+                remove(path, stale)
 
     def _held(self, path: Path, held: Sequence[str]) -> str | None:
         if not held or (self.arguments.force and path in self.arguments.paths):
@@ -122,7 +123,7 @@ class _Pruning:
         self._say(f"{shown(path)}: {what}, {size:,} bytes", keep)
         if keep is None:
             self.files.count(size)
-            self.gone.add(path)
+            self.gone[path] = None
             if not self.arguments.dry_run:
                 with open_file(path).locked():
                     # What has been written to it since stays.
@@ -131,7 +132,7 @@ class _Pruning:
 
     def remove_blobs(self, folder: Path) -> None:
         """What of the binary content below a folder nothing refers to. Raises CassetteError or OSError."""
-        for path in unreferenced(folder, gone=self.gone):
+        for path in unreferenced(folder, self.gone):
             size = path.stat().st_size
             self._say(f"{shown(path)}: no cassette refers to it, {size:,} bytes", None)
             self.blobs.count(size)

@@ -11,7 +11,7 @@ from llm_strategy.cassette.miss import shown_place
 from llm_strategy.cassette.verification import accept, missing_blobs, problems, remarks
 from llm_strategy.cli.judgements import Findings, last_findings
 from llm_strategy.cli.outcome import CORRUPT, GOOD, MISSING, STALE, complain
-from llm_strategy.cli.places import add_paths, files, named
+from llm_strategy.cli.places import add_paths, files, named, printable
 from llm_strategy.errors import CassetteError
 
 
@@ -47,7 +47,7 @@ def _stale(path: Path, findings: Findings) -> Iterator[str]:
     entries, held = findings.stale(path)
     for entry in entries if not held else ():
         call = f"of {entry.function}" if entry.function else f"with the key {entry.key[:12]}"
-        yield (
+        yield printable(
             f"{shown_place(entry)}: stale: no test of the last complete run asks for this call {call}; to remove it: "
             f"llm-strategy prune {named(path)}"
         )
