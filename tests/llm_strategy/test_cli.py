@@ -231,7 +231,78 @@ def test_a_missing_file_is_code_3_and_a_corrupt_one_code_5(
     command: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The highest code wins; the others are looked at all the same."""
-    (folder / "bad.yaml").write_text("    edit(folder / "b.yaml", reply(1), "The key is sk-proj-0123456789abcdef0123456789abcdef.")
+    (folder / "bad.yaml").write_text("<<<<<<< HEAD\n")
+
+    assert main([command, "cassettes/none.yaml"]) == 3
+    assert "cassettes/none.yaml" in capsys.readouterr().err
+    assert main([command, "cassettes/none.yaml", "cassettes/bad.yaml", "cassettes/b.yaml"]) == 5
+    captured = capsys.readouterr()
+    assert "bad.yaml" in captured.err
+    assert captured.out
+
+
+@pytest.mark.parametrize("arguments", [["unknown"], ["ls", "--unknown"], ["diff"]])
+def test_wrong_usage_is_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """With the usage, as every command."""
+    with pytest.raises(SystemExit) as raised:
+        main(arguments)
+
+    assert raised.value.code == 2
+    assert "usage: llm-strategy" in capsys.readouterr().err
+
+
+def test_without_a_command_the_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """It says which commands there are."""
+    assert main([]) == 0
+    assert "compare cassettes" in capsys.readouterr().out
+
+
+def keys(path: Path) -> list[str]:
+    return [call.key for call in Cassette(path)]
+
+
+def test_show_takes_keys(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first eight digits are enough; every recording with the key is shown, from all files of the folder."""
+    key = keys(folder / "shop" / "a.yaml")[1]
+    shutil.copy(folder / "shop" / "a.yaml", folder / "copy.yaml")
+
+    assert main(["show", key[:8]]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("===")] == [
+        f"=== {path}: count (test:counter), key {key[:12]}" for path in ("cassettes/copy.yaml", "cassettes/shop/a.yaml")
+    ]
+    assert main(["show", "--json", key.upper(), "--in", "cassettes/shop"]) == 0
+    assert json.loads(capsys.readouterr().out)["response"]["content"] == reply(2)
+
+
+def test_a_key_that_is_not_there_is_missing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Code 3, with the folder that was searched; fewer than eight digits are a file's name."""
+    assert main(["show", "00000000"]) == 3
+    assert "no recording in cassettes has a key that begins with 00000000" in capsys.readouterr().err
+    assert main(["show", "00000000", "--in", "elsewhere"]) == 3
+    assert "there is no folder elsewhere" in capsys.readouterr().err
+    assert main(["show", "0000000"]) == 3
+    assert "there is no cassette at 0000000" in capsys.readouterr().err
+
+
+def test_a_prefix_of_several_keys_lists_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Code 2, with each key, its function and its place."""
+    one = keys(folder / "b.yaml")[0]
+    other = one[:10] + one[10:].translate(str.maketrans("0123456789abcdef", "123456789abcdef0"))
+    twin = (folder / "b.yaml").read_text().replace(one, other)
+    (folder / "twin.yaml").write_text(twin)
+
+    assert main(["show", one[:9]]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"2 keys begin with {one[:9]}; give more digits of one:\n")
+    assert all(f"  {key}  count ({folder}" in captured.err for key in (one, other))
+    assert main(["show", one[:11]]) == 0
+
+
+def test_what_show_prints_is_scrubbed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where a file holds a credential that was written into it by hand."""
+    edit(folder / "b.yaml", reply(1), "The key is sk-proj-0123456789abcdef0123456789abcdef.")
     assert main(["verify", "--accept", "cassettes/b.yaml"]) == 0
     capsys.readouterr()
     for options in ([], ["--json"]):
