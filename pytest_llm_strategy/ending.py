@@ -68,6 +68,11 @@ def _narrowed(config: pytest.Config) -> list[str]:
     return reasons
 
 
+def _pretends(config: pytest.Config) -> bool:
+    """Whether tests, or even fixtures, are only shown."""
+    return any(config.getoption(name, False) for name in ("setuponly", "setupplan", "collectonly"))
+
+
 def _remembers(config: pytest.Config) -> bool:
     """Whether an earlier run decides which tests this one has."""
     return any(config.getoption(name, False) for name in ("lf", "stepwise"))
@@ -87,7 +92,7 @@ def end(session: pytest.Session, calls: Session, selection: Selection) -> None:
     passed = session.exitstatus == pytest.ExitCode.OK
     came_through = passed or session.exitstatus == pytest.ExitCode.TESTS_FAILED
     # Fewer have ended than were collected where `-x` or pytest.exit() stopped the run, or a worker has crashed.
-    whole = came_through and selection.ended >= session.testscollected
+    whole = came_through and selection.ended >= max(session.testscollected, 1) and not _pretends(session.config)
     calls.finish(prune=whole, siblings=selection.siblings)
     judges = calls.mode in ("replay", "new", "all") and not selection.narrowed
     _keep(session.config, calls, selection, complete=whole and passed and judges)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -48,7 +49,7 @@ class Ownerless:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Of a run below `root`, whose cassettes lie in `folder`; `when` is its end, in UTC."""
+    """Of a run below `root`, whose cassettes lie in `folder`; `when` is its end in UTC, `branch` what git had there."""
 
     root: Path
     folder: Path
@@ -56,6 +57,7 @@ class Judgement:
     tests: int
     stale: Mapping[Path, Stale] = field(default_factory=dict)
     ownerless: Mapping[Path, Ownerless] = field(default_factory=dict)
+    branch: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         stale = {
@@ -66,7 +68,8 @@ class Judgement:
             self._shown(path): {**vars(found), "held": list(found.held)} for path, found in self.ownerless.items()
         }
         said = {"version": VERSION, "root": str(self.root), "folder": self._shown(self.folder)}
-        return {**said, "when": self.when, "tests": self.tests, "stale": stale, "ownerless": ownerless}
+        said |= {"when": self.when, "branch": self.branch}
+        return {**said, "tests": self.tests, "stale": stale, "ownerless": ownerless}
 
     def _shown(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
@@ -83,7 +86,8 @@ class Judgement:
                 for name, found in said["stale"].items()
             }
             ownerless = {base / name: Ownerless(**found) for name, found in said["ownerless"].items()}
-            return cls(base, base / said["folder"], said["when"], said["tests"], stale, ownerless)
+            folder = base / said["folder"]
+            return cls(base, folder, str(said["when"]), int(said["tests"]), stale, ownerless, said["branch"])
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"it is no record of a run ({error!r})") from None
 
@@ -121,7 +125,7 @@ def judge(run: Run, root: Path, tests: int) -> dict[str, Any]:
         if entries:
             stale[path] = Stale(entries, _holders(run, name)[:_SAID])
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    return Judgement(root, run.folder, when, tests, stale, dict(_ownerless(run))).to_json()
+    return Judgement(root, run.folder, when, tests, stale, dict(_ownerless(run)), _branch(root)).to_json()
 
 
 def after(run: Run, before: Any, root: Path) -> dict[str, Any] | None:
@@ -140,7 +144,7 @@ def after(run: Run, before: Any, root: Path) -> dict[str, Any] | None:
         if left:
             stale[path] = Stale(left, found.held)
     ownerless = {path: found for path, found in earlier.ownerless.items() if run.name(path) not in run.owners}
-    return Judgement(root, earlier.folder, earlier.when, earlier.tests, stale, ownerless).to_json()
+    return replace(earlier, stale=stale, ownerless=ownerless).to_json()
 
 
 def _unasked(run: Run, name: str) -> list[Recorded]:
@@ -193,10 +197,22 @@ PLACE = Path(".pytest_cache", "v", "llm-strategy", "run")
 
 
 def find_judgement(folder: Path) -> Judgement | None:
-    """That of the project around a folder; raises ValueError for one that cannot be read."""
+    """That of the project around a folder, as it is checked out; raises ValueError for one that cannot be read."""
     for around in (folder, *folder.parents):
         if (around / PLACE).is_file():
-            return read_judgement(around / PLACE)
+            found = read_judgement(around / PLACE)
+            return found if found.branch == _branch(found.root) else None
+    return None
+
+
+def _branch(root: Path) -> str | None:
+    """What git has checked out, if it looks after the folder: what one branch does not ask for, another may."""
+    for folder in (root, *root.parents):
+        git = folder / ".git"
+        with suppress(OSError, UnicodeError):
+            # In a further working tree it is a file that names the folder.
+            place = folder / git.read_text("utf-8").removeprefix("gitdir:").strip() if git.is_file() else git
+            return (place / "HEAD").read_text("utf-8").strip()
     return None
 
 

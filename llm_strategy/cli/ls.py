@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from llm_strategy.cassette import document
 from llm_strategy.cassette.rerecording import NEW_SUFFIX
 from llm_strategy.cassette.store import open_file
 from llm_strategy.cassette.unreferenced import blobs_below
@@ -18,6 +17,7 @@ from llm_strategy.cli.judgements import Findings, last_findings
 from llm_strategy.cli.outcome import GOOD, complain
 from llm_strategy.cli.places import add_paths, counted, files, named, printable
 from llm_strategy.errors import CassetteError
+from llm_strategy.values import JSON
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -106,13 +106,18 @@ def _row(path: Path, findings: Findings | None) -> _Row:
         str(path),
         len(file.entries),
         path.stat().st_size,
-        document.answered_by(file.header),
+        _names(file.header.get("answered_by")),
         recorded_by if isinstance(recorded_by, str) else None,
         path.name.endswith(NEW_SUFFIX),
         file.torn,
         len(findings.stale(path)[0]) if findings else None,
         findings.ownerless(path) is not None if findings else None,
     )
+
+
+def _names(answered_by: JSON) -> Sequence[str]:
+    """What answered, whatever a hand or another tool has made of it."""
+    return [str(name) for name in (answered_by if isinstance(answered_by, list) else [answered_by or []]) if name]
 
 
 def _lines(rows: Sequence[_Row]) -> Iterator[str]:

@@ -22,8 +22,8 @@ from llm_strategy.cli.places import counted, files, named, printable
 from llm_strategy.errors import CassetteError
 
 _NO_RUN = (
-    "no complete run of the tests is on record, so nothing is known to be stale; make one: pytest (all tests, all "
-    "passed; it is kept in pytest's cache)"
+    "no complete run of the tests is on record for what is checked out, so nothing is known to be stale; make one: "
+    "pytest (all tests, all passed; it is kept in pytest's cache)"
 )
 
 

@@ -353,6 +353,24 @@ def test_the_record_is_found_from_a_folder_below_and_goes_with_the_project(
     assert (len(Cassette(copy / "cassettes/a.yaml")), len(Cassette(judged / "a.yaml"))) == (1, 3)
 
 
+@pytest.mark.parametrize("linked", [False, True], ids=["a repository", "a further working tree"])
+def test_a_record_holds_for_the_branch_that_was_checked_out(folder: Path, linked: bool, capsys: Printed) -> None:
+    """What one branch does not ask for, another may."""
+    git = Path(".git")
+    if linked:
+        git.write_text("gitdir: elsewhere/worktree\n")
+        git = Path("elsewhere/worktree")
+    git.mkdir(parents=True)
+    (git / "HEAD").write_text("ref: refs/heads/main\n")
+    judge(("cassettes/a.yaml", [2]), ("cassettes/b.yaml", [4]))
+    (git / "HEAD").write_text("ref: refs/heads/feature\n")
+    code, _, errors = run(capsys, "prune")
+    assert (code, "for what is checked out" in errors) == (3, True)
+    assert run(capsys, "verify")[0] == 0
+    (git / "HEAD").write_text("ref: refs/heads/main\n")
+    assert run(capsys, "verify")[0] == 4
+
+
 def test_another_record_can_be_named(judged: Path, tmp_path: Path, capsys: Printed) -> None:
     """Where pytest's cache is elsewhere."""
     PLACE.rename("run.json")

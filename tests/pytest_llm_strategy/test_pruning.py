@@ -425,3 +425,26 @@ def test_a_cache_that_cannot_be_written_is_no_obstacle(project: Project) -> None
     result.assert_outcomes(passed=1)
     assert "llm-strategy/run" not in result.stdout.str()
     assert record(project) is None
+
+
+@pytest.mark.parametrize("options", ["--setup-plan", "--setup-only", "--co"])
+def test_a_run_that_only_shows_its_tests_removes_nothing(project: Project, options: str) -> None:
+    """No test is called there, and in a plan not even a fixture."""
+    project.write(
+        conftest="import pytest\nfrom shop import shop\n\n@pytest.fixture(scope='session')\ndef found():\n    return shop.find('x')\n",
+        test_a="def test_it(found):\n    assert found\n",
+    )
+    run(project, "--llm-record")
+    before = record(project), project.cassettes
+    run(project, "--llm-record", options)
+    assert (record(project), project.cassettes) == before
+
+
+def test_a_run_that_ends_while_tests_are_collected_judges_nothing(project: Project) -> None:
+    """Though it ends well, and has run all the tests that it had: none."""
+    project.write(test_shop=ONE_CALL)
+    run(project, "--llm-record")
+    before = record(project)
+    project.write(test_shop="import pytest\npytest.exit('enough', returncode=0)\n")
+    run(project, "--llm-record")
+    assert (record(project), project.cassettes) == (before, [OWN])
