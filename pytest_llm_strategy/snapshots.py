@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llm_strategy import Call, Request
+from llm_strategy import Call, Request, SecretFound, Session
 from pytest_llm_strategy.transcript import alike, in_order_of, transcript
 
 try:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 SCOPE = pytest.StashKey["TestScope"]()
 COMPARED = pytest.StashKey[set[str]]()
+_NAMES = re.compile(r"<(\w+)>")
 
 
 def prompt_snapshot(request: pytest.FixtureRequest, test_scope: TestScope) -> PromptSnapshot:
@@ -65,6 +66,8 @@ class PromptSnapshot(SnapshotAssertion):
         item = self.test_location.item
         item.stash.setdefault(COMPARED, set()).add(location)
         scope = item.stash[SCOPE]
+        if self.update_snapshots:
+            _refuse_credentials(data)
         if scope.expect_miss or not scope.session.missed(scope.opened):
             return super()._assert(data)
         # Up to the miss it is the recorded conversation, and what came after follows from the miss, which
@@ -116,6 +119,18 @@ class PromptTranscripts(SingleFileSnapshotExtension):
         # Under pytest-xdist the location has no module that would say whether the test has a twin.
         names = {_test_name(test_location, twin=twin) for twin in (False, True)}
         return stem in names or any(stem.startswith((f"{name}.", f"{name}[")) for name in names)
+
+
+def _refuse_credentials(data: Any) -> None:
+    """Raise SecretFound where a transcript that may be written holds the value of a credential's variable."""
+    text = transcript(_asked(data))
+    scrubbed = Session.scrub(text)
+    if scrubbed != text:
+        names = ", ".join(dict.fromkeys(name for name in _NAMES.findall(scrubbed) if f"<{name}>" not in text))
+        raise SecretFound(
+            f"the prompts of this test hold the value of the environment variable {names}: the snapshot would publish "
+            "it. Pass something else, or mark the parameter Volatile[...]"
+        )
 
 
 def _asked(data: Any) -> Iterator[tuple[str | None, Request]]:

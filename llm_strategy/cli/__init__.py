@@ -11,12 +11,14 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 
 from llm_strategy import __version__
-from llm_strategy.cli import diff, ls, merge, prune, show, verify, why
+from llm_strategy.cli import diff, ls, merge, prune, scan, show, verify, why
 from llm_strategy.cli.outcome import GOOD
+from llm_strategy.cli.output import Concealing
 
-COMMANDS = (diff, ls, merge, prune, show, verify, why)
+COMMANDS = (diff, ls, merge, prune, scan, show, verify, why)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if parsed.run is None:
             parser.print_help()
             return GOOD
-        return int(parsed.run(parsed))
+        with redirect_stdout(Concealing(sys.stdout)), redirect_stderr(Concealing(sys.stderr)):
+            return int(parsed.run(parsed))
     except BrokenPipeError:
         # The reader of a pipe, such as `head`, has seen enough; what is still to be flushed goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

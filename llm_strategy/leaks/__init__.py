@@ -1,0 +1,1 @@
+"""Secrets in files that are written already: where they stand, and how they are taken out."""
