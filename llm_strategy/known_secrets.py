@@ -22,6 +22,10 @@ _CREDENTIAL = re.compile(
 )
 _SHORTEST = 12
 """Shorter values of credential-named variables ("true", "1") stand in ordinary text as well."""
+_DEEPEST = 3
+"""Texts within texts: an error shows, as Python writes it, a JSON body that holds a reply, which is JSON."""
+_SEAM = re.compile(r"""(['"])\n[ \t]*b?\1""")
+"""Between the lines of a long literal."""
 _LEAST_CUT = 6
 """Characters of a shortened value that are taken for it."""
 
@@ -48,8 +52,9 @@ class Known(NamedTuple):
         return text
 
     def scrub_report(self, text: str) -> str:
-        """As `scrub`; values that pytest has shortened with three dots are found by what is left of them, too."""
-        text = self.scrub(text)
+        """As `scrub`; values that pytest has put on two lines are found too, and by what is left those it has cut."""
+        joined = _SEAM.sub("", text)
+        text = self.scrub(joined if self.find(joined) else text)
         if self.forms and "..." in text:
             for form, name in self.forms:
                 text = _without_cut(text, form, f"<{name}>")
@@ -100,12 +105,13 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def _escaped(value: str) -> Iterator[str]:
-    """As in JSON, JSON within JSON, Python, XML and addresses."""
+    """As in JSON and Python, each within the other, as in XML and in addresses."""
     yield value
-    for ascii_only in (True, False):
-        once = json.dumps(value, ensure_ascii=ascii_only)[1:-1]
-        yield from (once, once.replace("/", "\\/"), json.dumps(once, ensure_ascii=ascii_only)[1:-1])
-    yield from (repr(value)[1:-1], ascii(value)[1:-1], html.escape(value), html.escape(value, quote=False))
+    texts = {value}
+    for _ in range(_DEEPEST):
+        texts = {form for text in texts for form in _quoted(text)}
+        yield from texts
+    yield from (html.escape(value), html.escape(value, quote=False))
     for encoded in (
         quote(value, safe="", errors="replace"),
         quote(value, errors="replace"),
@@ -113,6 +119,15 @@ def _escaped(value: str) -> Iterator[str]:
     ):
         yield encoded
         yield re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), encoded)
+
+
+def _quoted(text: str) -> Iterator[str]:
+    for ascii_only in (True, False):
+        inside = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
+        yield from (inside, inside.replace("/", "\\/"))
+    # Python leaves the other kind of quote alone.
+    yield from (repr(text)[1:-1], ascii(text)[1:-1], text.replace("\\", "\\\\"))
+    yield repr(text.encode("utf-8", "surrogatepass"))[2:-1]
 
 
 def _in_base64(data: bytes) -> Iterator[str]:

@@ -130,17 +130,14 @@ def without_secrets(text: str) -> str:
 # Folders
 
 
-def _folder_rules(home: str, temporary: str) -> tuple[Rule, ...]:
-    """The rules for folders, this machine's own included: they may lie at unusual places."""
-    folders = [(temporary, "<tmp>"), (home, "<home>")]
-    own = tuple(
+def _own(*folders: tuple[str, str]) -> tuple[Rule, ...]:
+    """The rules for this machine's folders that lie at unusual places; others are found as on other machines."""
+    return tuple(
         _path(path, rf"(?<![\w./-]){re.escape(path)}(?![\w-])", name)
         # One may lie in the other.
         for path, name in sorted(folders, key=lambda folder: -len(folder[0]))
-        # At usual places they are found as on other machines.
         if len(path) > 3 and os.path.isabs(path) and _without_folders(path, PATHS) != name
     )
-    return (*own, *PATHS)
 
 
 def _without_folders(text: str, rules: tuple[Rule, ...]) -> str:
@@ -153,7 +150,7 @@ def _without_folders(text: str, rules: tuple[Rule, ...]) -> str:
 
 @lru_cache(maxsize=8)
 def _replacing(home: str, temporary: str, lines: str) -> Callable[[str], str]:
-    folders = _folder_rules(home, temporary)
+    folders = (*_own((temporary, "<tmp>"), (home, "<home>")), *PATHS)
     return lambda text: _without_folders(_without_shapes(text, lines), folders)
 
 
@@ -212,10 +209,15 @@ def scrub(text: str, secrets: Known | None = None) -> str:
 _NAMING = tuple(rule for rule in PATHS if rule.replacement == "<home>" and rule.anchors != ("/root",))
 
 
+@lru_cache(maxsize=8)
+def _naming(home: str) -> tuple[Rule, ...]:
+    return (*_own((home, "<home>")), *_NAMING)
+
+
 def scrub_reply(text: str, secrets: Known | None = None) -> str:
     """A reply fit to be written: as `scrub`, but with only those folders replaced that name a user."""
     text = without_secrets((secrets or known()).scrub(text))
-    return _without_user(_without_folders(text, _NAMING))
+    return _without_user(_without_folders(text, _naming(os.path.expanduser("~"))))
 
 
 def scrubbing() -> tuple[Callable[[str], str], Callable[[str], str], Known]:

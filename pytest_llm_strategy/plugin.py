@@ -265,7 +265,10 @@ def llm_fault(request: pytest.FixtureRequest) -> Fault | None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """After pytest's own part, which tears down the fixtures of an interrupted session."""
-    ending.end(session, session.config.stash[SESSION], session.config.stash[SELECTION])
+    calls = session.config.stash[SESSION]
+    ending.end(session, calls, session.config.stash[SELECTION])
+    if not calls.idle:
+        reports.scrub_warnings(session.config)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -23,6 +23,13 @@ def scrub(report: pytest.TestReport | pytest.CollectReport) -> None:
             setattr(report, name, _scrubbed(getattr(report, name)))
 
 
+def scrub_warnings(config: pytest.Config) -> None:
+    """Do the same with the warnings that the terminal is about to list."""
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    for warning in [] if reporter is None else reporter.stats.get("warnings", ()):
+        warning.message = Session.scrub(warning.message)
+
+
 def _scrubbed(value: Any) -> Any:
     """A text without credentials; other values with their parts replaced, objects of pytest in place."""
     if isinstance(value, str):

@@ -12,6 +12,7 @@ from llm_strategy.cassette import document
 from llm_strategy.cassette.disk import replace_file
 from llm_strategy.cassette.emitter import emit
 from llm_strategy.cassette.entry import Entry
+from llm_strategy.cassette.obstacle import FORMAT
 from llm_strategy.cassette.store import CassetteFile
 from llm_strategy.errors import CassetteError
 from llm_strategy.known_secrets import Known
@@ -22,7 +23,7 @@ from llm_strategy.wire.envelope import HTTPRequest
 
 def is_cassette(text: str) -> bool:
     """Whether a file is a cassette of this library, whatever its quotes."""
-    return f"format: {document.FORMAT}" in text[:200].replace('"', "").replace("'", "")
+    return f"format: {FORMAT}" in text[:200].replace('"', "").replace("'", "")
 
 
 def fix_cassette(path: Path, secrets: Known) -> list[str]:

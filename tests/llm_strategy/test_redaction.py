@@ -18,10 +18,12 @@ from llm_strategy import (
     Request,
     ScriptedModel,
     SecretFound,
+    Session,
     Volatile,
     llm_strategy,
     use_cassette,
 )
+from llm_strategy.cassette.pieces import scrubbed_events
 from llm_strategy.known_secrets import known
 from llm_strategy.redaction import find_known, paragraphs, placeholders, scrub, scrub_reply
 from llm_strategy.secret_rules import PRIVATE_KEY, SECRETS, Rule, capitals, hexadecimal, mixed
@@ -350,3 +352,54 @@ def test_the_users_name_in_a_path_is_written_by_no_recording(monkeypatch: pytest
     assert placeholders(text) == text
     monkeypatch.setenv("USER", "runner")
     assert scrub("/data/runner/shop") == "/data/runner/shop"
+
+
+@pytest.mark.parametrize(
+    ("lines", "text", "expected"),
+    [
+        (["order-\\d+"], "order-12, order-x\n\norder-3", "<redacted>, order-x\n\n<redacted>"),
+        (["^a.*$"], "abc\nbcd\n\nab", "<redacted>\nbcd\n\n<redacted>"),
+        (["\\w+"], "a <b>", "<redacted> <<redacted>>"),
+        (["a\\s+b"], "a b, a\n\nb", "<redacted>, a\n\nb"),
+        (["!ab", "[a-z]{3}"], "abc bcd", "abc <redacted>"),
+        (["", "  ", "x1"], "x1", "<redacted>"),
+        (["(a)(b)\\1"], "aba \\1", "<redacted> \\1"),
+        (["x(?=y)|(?<=y)"], "xyz", "<redacted>yz"),
+    ],
+)
+def test_lines_of_a_project(lines: list[str], text: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each acts on a paragraph, once, so that keys and files say the same."""
+    monkeypatch.setenv("LLM_STRATEGY_REDACT", "\n".join(lines))
+
+    assert placeholders(text) == expected
+    assert placeholders(expected) == expected
+    assert "\n\n".join(map(placeholders, paragraphs(text))) == expected
+
+
+def test_a_runner_gives_the_lines_to_its_session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """They hold from its beginning to its end, for child processes too; a bad one is refused at once."""
+    monkeypatch.setenv("LLM_STRATEGY_REDACT", "before")
+    session = Session(tmp_path, redact=[r"order-\d+", "!sk-"])
+    assert placeholders(f"order-1 before sk-{mixed(48)}") == f"<redacted> before sk-{mixed(48)}"
+    session.finish()
+    assert placeholders("order-1 before") == "order-1 <redacted>"
+    plain = Session(tmp_path)
+    assert placeholders("order-1 before") == "order-1 <redacted>"
+    plain.finish()
+    with pytest.raises(ValueError, match=r"line 2 is no regular expression: '\('"):
+        Session(tmp_path, redact=["a", "("])
+    assert Session.scrub("nothing") == "nothing"
+
+
+def test_a_credential_in_pieces_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the pieces lie does not matter, in a stream of ours as in server-sent events."""
+    monkeypatch.setenv("SHOP_PASSWORD", "correct-horse-battery")
+    events = [{"data": {"a": [{"text": text}], "id": "x"}} for text in ("It is corr", "ect-horse-", "battery", "!")]
+
+    scrubbed = scrubbed_events([*events, {"data": "[DONE]"}], scrub_reply)
+    texts = [event["data"]["a"][0]["text"] for event in scrubbed[:4]]
+    assert texts == ["It is <SHOP_PASSWORD>", "", "", "!"]
+    assert scrubbed[4] == {"data": "[DONE]"}
+    assert [event["data"]["id"] for event in scrubbed[:4]] == ["x"] * 4
+    untouched = [{"data": {"text": "a"}}, {"data": {"text": "b"}}]
+    assert scrubbed_events(untouched, scrub_reply) == untouched
