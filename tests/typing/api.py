@@ -504,7 +504,8 @@ def stored_cassettes() -> None:
     for call in cassette:
         assert_type(call, Call)
     assert_type(cassette[1:], Sequence[Call])
-    session = Session("cassettes", mode="new", model=MODEL)
+    session = Session("cassettes", mode="new", model=MODEL, redact=[r"customer-\d+", "!sk-test-"])
+    assert_type(session.scrub("text"), str)
     fault = Fault("rate_limit", call=2)
     assert_type((fault.kind, fault.call), tuple[str, int])
     assert_type(fault.error, type[LLMStrategyError])
