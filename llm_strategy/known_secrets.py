@@ -6,7 +6,6 @@ They act on what is written, reported or raised, never on a key: another machine
 from __future__ import annotations
 
 import base64
-import html
 import json
 import os
 import re
@@ -26,8 +25,8 @@ _DEEPEST = 3
 """Texts within texts: an error shows, as Python writes it, a JSON body that holds a reply, which is JSON."""
 _SEAM = re.compile(r"""(['"])\n[ \t]*b?\1""")
 """Between the lines of a long literal."""
-_LEAST_CUT = 6
-"""Characters of a shortened value that are taken for it."""
+_LEAST_CUT, _LONGEST_CUT = 6, 300
+"""Characters of a shortened value that are taken for it; pytest leaves no more than 240."""
 
 
 @lru_cache(maxsize=1024)
@@ -63,7 +62,7 @@ class Known(NamedTuple):
 
 def _without_cut(text: str, form: str, placeholder: str) -> str:
     pieces = text.split("...")
-    lengths = range(_LEAST_CUT, len(form))
+    lengths = range(_LEAST_CUT, min(len(form), _LONGEST_CUT))
     for at in range(len(pieces) - 1):
         head, tail = pieces[at], pieces[at + 1]
         left = max((n for n in lengths if head.endswith(form[:n])), default=0)
@@ -106,6 +105,8 @@ def _forms(value: str) -> Iterator[str]:
 
 def _escaped(value: str) -> Iterator[str]:
     """As in JSON and Python, each within the other, as in XML and in addresses."""
+    import html
+
     yield value
     texts = {value}
     for _ in range(_DEEPEST):

@@ -84,23 +84,19 @@ def of(lines: str) -> ProjectRules:
 
 
 class ProjectLines:
-    """The lines of a session in the environment, where child processes find them too. None changes nothing.
+    """The lines of a session in the environment, where child processes find them too.
 
     Raises ValueError, which names the line, for what is no expression.
     """
 
-    def __init__(self, lines: Sequence[str] | None) -> None:
-        self._set = lines is not None
+    def __init__(self, lines: Sequence[str]) -> None:
+        text = "\n".join(line.replace("\n", " ") for line in lines)
+        parse(text)
         self._before = os.environ.get(ENVIRONMENT)
-        if lines is not None:
-            text = "\n".join(line.replace("\n", " ") for line in lines)
-            parse(text)
-            os.environ[ENVIRONMENT] = text
+        os.environ[ENVIRONMENT] = text
 
     def restore(self) -> None:
         """Put back what was there before."""
-        if not self._set:
-            return
         if self._before is None:
             os.environ.pop(ENVIRONMENT, None)
         else:

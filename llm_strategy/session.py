@@ -22,7 +22,6 @@ from llm_strategy.cassette import naming
 from llm_strategy.cassette.facts import Facts
 from llm_strategy.cassette.modes import Mode, check_mode
 from llm_strategy.cassette.run import Recorded, Run, asked_in, use_of_block
-from llm_strategy.project_rules import ProjectLines
 
 if TYPE_CHECKING:
     from llm_strategy.cassette.account import Account
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from llm_strategy.cassette.scope import CassetteScope
     from llm_strategy.context import Scope
     from llm_strategy.errors import CassetteMiss
+    from llm_strategy.project_rules import ProjectLines
 
 
 class OpenScope:
@@ -99,7 +99,7 @@ class Session:
         redact: Sequence[str] | None = None,
         journal: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._redact = ProjectLines(redact)
+        self._redact = None if redact is None else _in_environment(redact)
         self.folder = Path(folder)
         self.mode: Mode = check_mode(mode or "replay")
         self.only_replay = mode == "replay"
@@ -305,7 +305,8 @@ class Session:
         if self in slot.sessions:
             slot.sessions.remove(self)
             slot.pop(self._outside)
-            self._redact.restore()
+            if self._redact is not None:
+                self._redact.restore()
             if self.run.stale:
                 from llm_strategy.cassette.judgement import prune_own
 
@@ -333,6 +334,12 @@ class Session:
         if complete and self.folder.is_dir():
             return judge(self.run, root, tests)
         return after(self.run, before, root) if before else None
+
+
+def _in_environment(redact: Sequence[str]) -> ProjectLines:
+    from llm_strategy.project_rules import ProjectLines
+
+    return ProjectLines(redact)
 
 
 class _Outside:

@@ -37,7 +37,7 @@ def _scrubbed(value: Any) -> Any:
     if isinstance(value, list | tuple):
         parts = [_scrubbed(part) for part in value]
         return parts if isinstance(value, list) else tuple(parts)
-    if type(value).__module__.startswith("_pytest."):
+    if type(value).__module__.startswith("_pytest.") and hasattr(value, "__dict__"):
         for name, part in vars(value).items():
             setattr(value, name, _scrubbed(part))
     return value

@@ -59,8 +59,8 @@ def scrubbed_response(response: JSON, change: Callable[[str], str]) -> dict[str,
     if "pieces" in response:
         pieces = scrubbed_pieces(response["pieces"], written["content"])
         written["pieces"] = [piece for piece in pieces if piece]
-    if "events" in written:
-        written["events"] = scrubbed_events(written["events"], change)
+    if "events" in response:
+        written["events"] = scrubbed_events(response["events"], change)
     return written
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from os.path import commonprefix
 
+from llm_strategy.redaction import each_text
 from llm_strategy.values import JSON
 
 _Path = tuple[str | int, ...]
@@ -34,7 +35,8 @@ def scrubbed_pieces(pieces: Sequence[str], content: str) -> list[str]:
 def scrubbed_events(events: Sequence[JSON], change: Callable[[str], str]) -> list[JSON]:
     """Server-sent events of which each text is fit to be written, and so are the texts that they carry bit by bit.
 
-    `events` are scrubbed one by one already; a provider sends the next bit of a text at the same place of an event.
+    A provider sends the next bit of a text at the same place of an event. These texts come first: half a secret may
+    be taken for a whole one, and the other half would stay.
     """
     texts: dict[_Path, dict[int, str]] = {}
     for number, event in enumerate(events):
@@ -47,7 +49,9 @@ def scrubbed_events(events: Sequence[JSON], change: Callable[[str], str]) -> lis
         if scrubbed != whole:
             for number, piece in zip(found, scrubbed_pieces(list(found.values()), scrubbed), strict=True):
                 changed.setdefault(number, {})[path] = piece
-    return [_with_texts(event, (), changed[at]) if at in changed else event for at, event in enumerate(events)]
+    joined = [_with_texts(event, (), changed[at]) if at in changed else event for at, event in enumerate(events)]
+    scrubbed_one_by_one: list[JSON] = each_text(joined, change)
+    return scrubbed_one_by_one
 
 
 def _texts(value: JSON, path: _Path) -> Iterator[tuple[_Path, str]]:

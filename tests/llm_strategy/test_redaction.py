@@ -401,5 +401,8 @@ def test_a_credential_in_pieces_is_replaced(tmp_path: Path, monkeypatch: pytest.
     assert texts == ["It is <SHOP_PASSWORD>", "", "", "!"]
     assert scrubbed[4] == {"data": "[DONE]"}
     assert [event["data"]["id"] for event in scrubbed[:4]] == ["x"] * 4
+    halves = [{"data": {"text": f"say sk-{mixed(25)}"}}, {"data": {"text": f"{mixed(25)} again"}}]
+    texts = [event["data"]["text"] for event in scrubbed_events(halves, scrub_reply)]
+    assert texts == ["say <openai-key> again", ""]
     untouched = [{"data": {"text": "a"}}, {"data": {"text": "b"}}]
     assert scrubbed_events(untouched, scrub_reply) == untouched
