@@ -52,6 +52,12 @@ _BEFORE = r"(?:(?<!{0})|(?<=\\[nrt])|(?<=%[0-9A-Fa-f][0-9A-Fa-f]))"
 _WORD = _BEFORE.format(r"\w")
 _DASHED = _BEFORE.format(r"[\w-]")
 
+
+def _pem(kind: str, body: str, block: str = "") -> str:
+    begin, end = (f"-----{word} {kind}PRIVATE KEY{block}-----" for word in ("BEGIN", "END"))
+    return f"{begin}{body}{end}"
+
+
 PRIVATE_KEY = Rule(
     "private key (PEM, OpenSSH, PGP)",
     "-----BEGIN … PRIVATE KEY-----",
@@ -62,11 +68,11 @@ PRIVATE_KEY = Rule(
     r"|(?:(?:\s|\\[nr])*+[A-Za-z0-9+/]{24,}+={0,2})++)",
     "<private-key>",
     (
-        f"-----BEGIN RSA PRIVATE KEY-----\n{mixed(64)}\n\n{mixed(20)}\n-----END RSA PRIVATE KEY-----",
-        f"-----BEGIN PRIVATE KEY-----\\n{mixed(64)}\\n-----END PRIVATE KEY-----\\n",
-        f"-----BEGIN OPENSSH PRIVATE KEY-----\n{mixed(64)}\n-----END OPENSSH PRIVATE KEY-----",
-        f"-----BEGIN PGP PRIVATE KEY BLOCK-----\nComment: a-b\n\n{mixed(64)}\n-----END PGP PRIVATE KEY BLOCK-----",
-        f"-----BEGIN EC PRIVATE KEY-----\n{mixed(64)}\n{mixed(30)}==",
+        _pem("RSA ", f"\n{mixed(64)}\n\n{mixed(20)}\n"),
+        _pem("", f"\\n{mixed(64)}\\n"),
+        _pem("OPENSSH ", f"\n{mixed(64)}\n"),
+        _pem("PGP ", f"\nComment: a-b\n\n{mixed(64)}\n", " BLOCK"),
+        _pem("EC ", f"\n{mixed(64)}\n{mixed(30)}==\n").partition("\n-----END")[0],
     ),
     "any",
 )
@@ -264,7 +270,7 @@ _ADDRESSES = (
     ),
     Rule(
         "name and password in an address",
-        "://NAME:PASSWORD@",
+        "://NAME:…@",
         ("://",),
         r"(://)[^\s/:@\"'<>]+:[^\s/@\"'<>]{3,}(?=@)",
         r"\1<credentials>",

@@ -13,7 +13,7 @@ from llm_strategy.known_secrets import Known
 from llm_strategy.leaks.cassettes import fix_cassette, is_cassette
 from llm_strategy.leaks.spans import replaced, spans
 
-LARGEST = 256 << 20
+LARGEST = 128 << 20
 """Bytes of a file that is looked into."""
 _SUFFIXES = frozenset(".yaml .yml .json .jsonl .md .txt .ambr .html .xml .log .har".split())
 _BLOBS = "blobs"

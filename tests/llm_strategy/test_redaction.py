@@ -36,10 +36,7 @@ INVENTED = (mixed(8), hexadecimal(8), capitals(8))
 
 KEYS: dict[str, tuple[str, str]] = {
     "a word": ("sk-" + mixed(48), "<openai-key>"),
-    "several lines": (
-        f"-----BEGIN RSA PRIVATE KEY-----\n{mixed(9)}\n\nabc\n-----END RSA PRIVATE KEY-----",
-        "<private-key>",
-    ),
+    "several lines": (PRIVATE_KEY.examples[0], "<private-key>"),
     "by its name": (f"COHERE_API_KEY={mixed(40)}", "COHERE_API_KEY=<api-key>"),
     "bearer": (f"Bearer {mixed(30)}", "Bearer <token>"),
     "in an address": (f"https://user:{mixed(12)}@example.com/x", "https://<credentials>@example.com/x"),
