@@ -378,6 +378,8 @@ class CassetteTurn(Turn):
             self.finish(self._made(entry.response, replayed=True))
             scope.account.count(copied=1)
             scope.recorded_as(self.place, entry)
+        if self.call is None:
+            scope.file.check_writable()
         return True
 
     def record(self, response: Response) -> Call:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -127,6 +127,11 @@ class CassetteFile:
                 folder.mkdir(parents=True, exist_ok=True)
                 ignoring.write_text("*\n")
         return FileLock(folder / f"{self.path.name}.{name}", timeout=timeout, thread_local=False)
+
+    def check_writable(self) -> None:
+        """Raise OSError where a file that is there cannot be written: an answer that was paid for would be lost."""
+        with suppress(FileNotFoundError), naming(self.path):
+            os.close(os.open(self.path, os.O_RDWR))
 
     def append(self, call: Call, recorded_by: str | None, folder: Path | None = None) -> Entry:
         """Write a call to the end of the file; it is on the disk when this returns.

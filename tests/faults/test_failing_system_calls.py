@@ -179,14 +179,14 @@ def test_a_folder_that_may_not_be_written(faults: Faults) -> None:
         folder = Path(name, "cassettes")
         folder.mkdir()
         output(f"{RECORDING}\nrecord(1, 2)", cwd=folder)
-        for path in (folder.parent, folder, folder / "x.yaml"):
+        for path in (folder / ".locks", folder.parent, folder, folder / "x.yaml"):
             path.chmod(0o555 if path.is_dir() else 0o444)
         before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
         try:
             printed = output(f"{RECORDING}\n{_AS_ORDINARY_USER}", cwd=folder).splitlines()
             assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
         finally:
-            for path in (folder.parent, folder):
+            for path in (folder.parent, folder, folder / ".locks"):
                 path.chmod(0o755)
     assert printed[0] == "True"
     assert [line.partition("] ")[2] for line in printed[1:4]] == [

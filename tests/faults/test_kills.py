@@ -52,7 +52,7 @@ def trial(mode, moment):
 
 
 def trials(program: str, *arguments: object, cwd: Path) -> list[list[int]]:
-    printed = output(program, json.dumps(arguments), cwd=cwd)
+    printed = output(program, json.dumps(arguments), cwd=cwd, TMPDIR=str(cwd))
     return [json.loads(line) for line in printed.splitlines()]
 
 
@@ -155,7 +155,9 @@ print(tried)
 def test_killed_within_each_system_call(action: str, tmp_path: Path, faults: Faults) -> None:
     """Also halfway through a write, and while a file is replaced: old entries are intact, and the next run goes on."""
     step = faults.trials(11, 1)
-    printed = output(IN_EACH_SYSTEM_CALL, json.dumps([*ACTIONS[action], step]), cwd=tmp_path).splitlines()
+    printed = output(
+        IN_EACH_SYSTEM_CALL, json.dumps([*ACTIONS[action], step]), cwd=tmp_path, TMPDIR=str(tmp_path)
+    ).splitlines()
 
     assert printed[:-1] == []
     faults.figures(f"killed within a system call: {action}", calls=int(printed[-1]), lost=0)
@@ -189,7 +191,12 @@ def pytest_run(folder: Path, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:langsmith_plugin", "-p", "no:cacheprovider", *options]
     pipe = subprocess.PIPE
     return subprocess.Popen(
-        command, cwd=folder, env=plain_environment(), stdout=pipe, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=folder,
+        env={**plain_environment(), "TMPDIR": str(folder)},
+        stdout=pipe,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
