@@ -16,6 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaV
 from pydantic_core import PydanticCustomError, SchemaSerializer, SchemaValidator, to_jsonable_python
 
 from llm_strategy import unions
+from llm_strategy.set_order import in_order
 
 Node = dict[str, Any]
 T = TypeVar("T", SchemaValidator, SchemaSerializer)
@@ -233,6 +234,12 @@ class JSONSchema(GenerateJsonSchema):
             described["minLength"] = -(-schema["min_length"] * 4 // 3)
         if "max_length" in schema:
             described["maxLength"] = -(-schema["max_length"] // 3) * 4
+        return described
+
+    def default_schema(self, schema: Any) -> JsonSchemaValue:
+        described = super().default_schema(schema)
+        if "default" in schema and "default" in described:
+            described["default"] = in_order(schema["default"], described["default"], self.encode_default)
         return described
 
     def union_schema(self, schema: Any) -> JsonSchemaValue:

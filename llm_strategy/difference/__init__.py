@@ -204,7 +204,7 @@ def _part_cause(old: Message, new: Message) -> str:
 
 def _block_causes(old: str, new: str, blocks: Blocks) -> list[str]:
     """The pieces of a prompt whose lines differ; none where the text is not made of these pieces."""
-    if placeholders("".join(text + end for _, text, end in blocks).rstrip("\n")) != new:
+    if not blocks or placeholders("".join(text + end for _, text, end in blocks).rstrip("\n")) != new:
         return []
     subjects = [subject for subject, text, end in blocks for _ in range((text + end).count("\n") or 1)]
     lines = new.split("\n")

@@ -465,3 +465,9 @@ def test_a_transcript_shows_everything_that_makes_a_request(ask: Ask) -> None:
     assert [section.title for section in sections(rendered)] == ["", "system", "user"]
     unlike = replace(rendered, output_schema=FrozenJSON(schema))
     assert [section.title for section in sections(unlike)] == ["", "schema", "system", "user"]
+
+
+def test_a_message_that_has_lost_all_its_text() -> None:
+    """It is named like any other; there are no pieces of a prompt to name."""
+    old, new = (Request("openai:m", (Message("user", text), Message("assistant", "b"))) for text in ("a", ""))
+    assert compare(old, new).causes == ("an earlier message (user)",)
