@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from math import log
 from typing import Any, NamedTuple
 
@@ -16,11 +17,15 @@ from llm_strategy.values import Request
 
 
 class Candidate(NamedTuple):
-    """A recording: the function that made it, the bytes of its document, whether this scope has replayed it."""
+    """A recording: the function that made it, the bytes of its document, whether this scope has replayed it.
+
+    `within` are the bytes that the document is a piece of, and where it begins in them, for who reads many documents.
+    """
 
     function: str | None
     raw: bytes | memoryview
     used: bool
+    within: tuple[bytes, int] | None = None
 
 
 _SAMPLE = 128
@@ -118,10 +123,21 @@ class _Search:
         return self._decide(self._best(pool, telling))
 
     def _with_any(self, lines: Sequence[bytes]) -> list[int]:
-        found: set[int] = set()
-        for line in lines:
-            found.update(at for at in self._pool if line in self._raw(at))
-        return sorted(found)
+        return sorted({at for line in lines for at in self._holders(line, self._pool)})
+
+    def _holders(self, text: bytes, pool: Sequence[int]) -> Iterator[int]:
+        """Those of the documents that hold a text.
+
+        What they are pieces of is looked through once: to copy them, or to look into each, takes longer.
+        """
+        source, found = b"", -1
+        for at in pool:
+            raw, within = self._candidates[at].raw, self._candidates[at].within
+            whole, start = within or (bytes(raw), 0)
+            if whole is not source or -1 < found < start:
+                source, found = whole, whole.find(text, start)
+            if found >= 0 and found + len(text) <= start + len(raw):
+                yield at
 
     def _best(self, pool: Sequence[int], telling: set[bytes]) -> list[int]:
         """The documents that share most, weighed by rarity."""
@@ -143,21 +159,20 @@ class _Search:
         missing = [text for line, text in self._texts.items() if line not in present]
         common = {word for line in present for word in _words(line)}
         words = dict.fromkeys(word for text in reversed(missing) for word in _words(text) if word not in common)
-        wanted = [*sorted(words, key=len, reverse=True)[:_PROBES], *self._telling_fields()]
+        sample = [self._raw(at) for at in self._sample]
+        # A word that all documents have, in a digest or a field's name, tells nothing.
+        telling = (word for word in sorted(words, key=len, reverse=True) if not all(word in raw for raw in sample))
+        wanted = [*islice(telling, _PROBES), *self._telling_fields(sample)]
 
-        def hits(at: int) -> int:
-            raw = self._raw(at)
-            return sum([word in raw for word in wanted])
-
+        hits = Counter(at for word in wanted for at in self._holders(word, equals))
         # The first of the best: recordings stand in the order of the calls.
-        return max(equals, key=hits) if wanted else equals[0]
+        return max(equals, key=hits.__getitem__)
 
-    def _telling_fields(self) -> list[bytes]:
+    def _telling_fields(self, sample: Sequence[bytes]) -> list[bytes]:
         """Model and settings as a document shows them, where some documents have them and some have not."""
         fields = {"model": self._request.model, **self._request.settings}
         simple = {name: value for name, value in fields.items() if isinstance(value, str | int | float)}
         lines = [f"{name}: {json.dumps(value)}\n".encode() for name, value in simple.items()]
-        sample = [self._raw(at) for at in self._sample]
         return [line for line in lines if 0 < sum(line in raw for raw in sample) < len(sample)]
 
 

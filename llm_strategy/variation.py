@@ -94,7 +94,9 @@ def variation(entry: Entry, recordings: Sequence[Entry]) -> Variation:
 def _nearest_first(request: Request, function: str | None, others: Sequence[Entry]) -> Sequence[Entry]:
     if len(others) <= MOST:
         return others
-    at = find_nearest(request, function, [Candidate(other.function, other.raw, False) for other in others])
+    at = find_nearest(
+        request, function, [Candidate(other.function, other.view, False, other.within) for other in others]
+    )
     return list(dict.fromkeys([*([] if at is None else [others[at]]), *others[-MOST:]]))
 
 

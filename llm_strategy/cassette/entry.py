@@ -58,6 +58,16 @@ class Entry:
         return raw if raw.endswith(b"\n") else raw + b"\n"
 
     @property
+    def view(self) -> memoryview:
+        """Its bytes where they are, without a copy."""
+        return memoryview(self._source)[self.start : self.end]
+
+    @property
+    def within(self) -> tuple[bytes, int]:
+        """The bytes that it is a piece of, and where it begins in them."""
+        return self._source, self.start
+
+    @property
     def place(self) -> str:
         """File and line, for messages."""
         return f"{self.path}:{self._chunk.line(self.start)}"

@@ -91,7 +91,7 @@ def _nearest(scope: CassetteScope, ask: Ask, entries: Sequence[Entry]) -> tuple[
     from llm_strategy.nearest import Candidate, find_nearest
 
     used = {entry for call in scope.usage.ordered() if (entry := scope.file.find(*call)) is not None}
-    candidates = [Candidate(entry.function, entry.raw, entry in used) for entry in entries]
+    candidates = [Candidate(entry.function, entry.view, entry in used, entry.within) for entry in entries]
     at = find_nearest(ask.request, ask.site.function, candidates)
     if at is None:
         return ("a new call",), [f"{shown(scope.path)} holds nothing like it."]

@@ -191,7 +191,26 @@ def thousands() -> list[Candidate]:
 def test_one_of_thousands_is_found(
     thousands: list[Candidate], query: str, ann: str, changes: dict[str, str], expected: int
 ) -> None:
-    """A rare line, then a rare word, finds one recording among many; with neither it is the first."""
+    """A rare line, then a rare word, finds one recording among many; with neither it is the first.
+
+    So it does where they are pieces of files, of which other pieces do not count.
+    """
     people = [*PEOPLE, *(f"Somebody {number}, a place by the sea" for number in range(40)), ann]
     function = changes.get("Shop.find", "Shop.find")
-    assert find_nearest(ask(query, people=people, changes=changes), function, thousands) == expected
+    request = ask(query, people=people, changes=changes)
+    assert find_nearest(request, function, thousands) == expected
+    assert find_nearest(request, function, pieces(thousands, request)) == expected
+
+
+def pieces(candidates: list[Candidate], request: Request) -> list[Candidate]:
+    """The candidates as they stand in two files, behind others that are more like the request."""
+    found: list[Candidate] = []
+    for half in (candidates[:1000], candidates[1000:]):
+        lead = bytes(recorded(request, "other").raw)
+        whole = lead + b"".join(candidate.raw for candidate in half) + lead
+        start = len(lead)
+        for candidate in half:
+            end = start + len(candidate.raw)
+            found.append(candidate._replace(raw=memoryview(whole)[start:end], within=(whole, start)))
+            start = end
+    return found
