@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.store import open_file
+from llm_strategy.errors import CassetteError
+from llm_strategy.volatility.second_process import second_process
 from llm_strategy.volatility.watch import Recordings, look_at, source_files
 
 if TYPE_CHECKING:
@@ -24,19 +26,20 @@ class Observation:
         self._scope = scope
         self._ask = ask
         self._files = source_files(ask, scope.rules.owner)
+        self._again = second_process().prepared(ask.site) if scope.renders_twice else None
         if scope.before is None:
             scope.before = _recordings(scope.path)
 
     def recorded(self) -> None:
-        """The call has been asked and recorded."""
-        scope = self._scope
-        look_at(self._ask, self._files, scope.before, scope.changes, twice=scope.renders_twice)
+        """The call has been recorded. Its answer is paid for, and reaches its caller whatever happens here."""
+        with suppress(Exception):
+            look_at(self._ask, self._files, self._scope.before, self._scope.changes, self._again)
 
 
 def _recordings(path: Path) -> Recordings:
     documents: Sequence[Entry] = ()
     written = datetime.now(UTC)
-    with suppress(OSError):
+    with suppress(OSError, CassetteError):
         written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         documents = open_file(path).entries
     return Recordings(documents, written.astimezone())

@@ -76,24 +76,27 @@ class SecondProcess:
         """The number of the process, once it has been started."""
         return None if self._process is None else self._process.pid
 
-    def render(self, site: Site, key: str, report: Report, named: Collection[str] = ()) -> None:
+    def prepared(self, site: Site) -> bytes | None:
+        """What it takes to render a prompt again, taken before anybody changes the arguments; None to leave it."""
+        function = site.function or ""
+        if site.given is None or self._failed or self._sent[function] >= _CALLS:
+            return None
+        self._sent[function] += 1
+        return _described(*site.given)
+
+    def render(self, text: bytes, site: Site, key: str, report: Report, named: Collection[str] = ()) -> None:
         """Have a prompt rendered again, and report what differs there; what has been `named` already need not be.
 
         All has been reported when `collect` returns.
         """
-        function = site.function or ""
-        if site.given is None or self._failed or self._sent[function] >= _CALLS:
-            return
-        self._sent[function] += 1
-        text = _described(*site.given)
-        if text is None:
+        if self._failed:
             return
         with self._done:
             self._open += 1
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="llm-strategy-second-process", daemon=True)
                 self._thread.start()
-        self._jobs.put(_Job(function, key, site.blocks, report, named, text))
+        self._jobs.put(_Job(site.function or "", key, site.blocks, report, named, text))
 
     def collect(self) -> None:
         """Wait until all that was sent is answered, but not long."""

@@ -60,11 +60,11 @@ def source_files(ask: Ask, owner: str | None) -> list[str]:
 
 
 def look_at(
-    ask: Ask, files: Sequence[str], recordings: Recordings | None, report: Report, *, twice: bool = True
+    ask: Ask, files: Sequence[str], recordings: Recordings | None, report: Report, again: bytes | None = None
 ) -> None:
     """Report each thing in the prompt of a call that will not be the same in the next run.
 
-    With `twice`, the prompt is also rendered in a second process.
+    `again` is what it takes to render the prompt in a second process too.
     """
     now = datetime.now().astimezone()
     name = ask.site.function or "a model call"
@@ -77,8 +77,8 @@ def look_at(
             if finding not in told:
                 told[finding] = subject
                 report(name, finding, _shown(sighting.value), ask.request.key)
-    if twice:
-        second_process().render(ask.site, ask.request.key, report, set(told.values()))
+    if again is not None:
+        second_process().render(again, ask.site, ask.request.key, report, set(told.values()))
 
 
 def _pieces(ask: Ask) -> Iterator[tuple[str, str]]:

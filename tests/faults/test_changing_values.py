@@ -255,6 +255,43 @@ def test_a_block_warns_outside_pytest(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+def test_the_second_process_can_be_left_out(tmp_path: Path) -> None:
+    """By a variable; what is found by its form is found all the same."""
+    (tmp_path / "shop.py").write_text(SHOP)
+    path = f"{tmp_path}{os.pathsep}{ROOT}"
+    done = run(PROGRAM, cwd=tmp_path, PYTHONHASHSEED="3", PYTHONPATH=path, LLM_STRATEGY_RENDER_TWICE="0")
+    assert "a random id" in done.stdout
+    assert "another text in each process" not in done.stdout
+
+
+LATER = """
+import asyncio, shop
+from llm_strategy import use_cassette
+
+async def main():
+    tickets = [shop.Ticket(id="a")]
+    with use_cassette("x.yaml", "new"):
+        call = asyncio.create_task(shop.Desk(tickets).asolve("q"))
+        await asyncio.sleep(0)
+        tickets.append(shop.Ticket(id="b"))
+        await call
+
+asyncio.run(main())
+"""
+
+
+def test_arguments_that_change_while_the_model_answers(tmp_path: Path) -> None:
+    """They are rendered again as they were when the call was made; and a damaged old cassette hinders nothing."""
+    (tmp_path / "shop.py").write_text(SHOP)
+    (tmp_path / "x.yaml").write_text("no cassette\n")
+    path = f"{tmp_path}{os.pathsep}{ROOT}"
+    done = run(LATER.replace('"new"', '"all"'), cwd=tmp_path, PYTHONHASHSEED="3", PYTHONPATH=path)
+    assert "ChangingPromptWarning" not in done.stderr
+    (tmp_path / "x.yaml").unlink()
+    done = run(LATER, cwd=tmp_path, PYTHONHASHSEED="3", PYTHONPATH=path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 TRICKY = """
 import os, pathlib, socket, subprocess, sys, threading
 from llm_strategy import ScriptedModel, llm_strategy
