@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.judgement import Judgement, find_judgement, fingerprint, read_judgement
 from llm_strategy.cassette.miss import shown, shown_place
 from llm_strategy.cassette.rerecording import NEW_SUFFIX
@@ -85,15 +86,14 @@ class _Pruning:
             return
         ownerless = self.findings.ownerless(path) if self.findings else None
         if ownerless is not None:
-            by = (
-                f"{ownerless.recorded_by}, which recorded it, is gone"
-                if ownerless.recorded_by
-                else "no test has used it"
-            )
-            keep = self._kept_orphan(path, ownerless.recorded_by, ownerless.held)
-            self._file(path, f"{by}, {len(file.entries):,} call{'s' * (len(file.entries) != 1)}", keep)
-            return
-        entries, held = self.findings.stale(path) if self.findings else ((), ())
+            by = ownerless.recorded_by
+            what = f"no test owns it, recorded by {by}" if by else "no test has used it"
+            keep = self._kept_orphan(path, by, ownerless.held)
+            self._file(path, f"{what}, {counted(len(file.entries), 'call')}", keep)
+        elif self.findings:
+            self._recordings(path, *self.findings.stale(path))
+
+    def _recordings(self, path: Path, entries: Sequence[Entry], held: Sequence[str]) -> None:
         keep = self._held(path, held)
         for entry in entries:
             size = entry.end - entry.start

@@ -251,7 +251,7 @@ def test_files_without_an_owner_go_only_where_that_is_asked(
     code, out, _ = run(capsys, "prune", *arguments)
     assert code == 0
     assert [path for path in (GONE, UNUSED) if Path(path).exists()] == left
-    assert any("test_x.py::test_gone, which recorded it, is gone, 1 call" in line for line in out) == (
+    assert any("no test owns it, recorded by test_x.py::test_gone, 1 call" in line for line in out) == (
         arguments != ["--orphans", UNUSED]
     )
     assert len(replies("cassettes/a.yaml")) == 3
