@@ -511,6 +511,10 @@ def stored_cassettes() -> None:
     assert_type(fault.error, type[LLMStrategyError])
     session.open(session.test_path("test_x.py::test_y"), fault=fault)
     assert_type(session.misses, list[tuple[str, CassetteMiss]])
+    session.doubt("test_z.py")
+    session.add(session.to_json())
+    session.finish(prune=True, siblings=False)
+    assert_type(session.judged(None, root=Path(), complete=True, tests=1), dict[str, Any] | None)
 
 
 def errors() -> None:
