@@ -98,7 +98,7 @@ _PROVIDERS = (
         "sk-…, sk-proj-…, sk-svcacct-…, sk-admin-…, sk-or-v1-…",
         ("sk-",),
         # A slug is all lower case.
-        _DASHED + r"sk-(?:proj-|svcacct-|admin-|None-|or-v1-)?(?=[a-z_-]{0,120}[0-9A-Z])[A-Za-z0-9_-]{20,}",
+        _DASHED + r"sk-(?:(?:proj|svcacct|admin|None|or-v1)-|(?=[a-z_-]{0,120}[0-9A-Z]))[A-Za-z0-9_-]{20,}",
         "<openai-key>",
         (
             *("sk-" + kind + mixed(64) for kind in ("", "proj-", "svcacct-", "admin-", "None-")),
