@@ -11,7 +11,8 @@ from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.facts import Facts
 from llm_strategy.cassette.project import Project
 from llm_strategy.cassette.run import Run, use_of_block
-from llm_strategy.cassette.scope import CassetteScope, CassetteTurn, Rules
+from llm_strategy.cassette.scope import CassetteScope, Rules
+from llm_strategy.cassette.turns import CassetteTurn
 from llm_strategy.context import Ask, Scope, Turn, Unknown
 from llm_strategy.errors import CassetteMiss
 

@@ -12,18 +12,17 @@ from weakref import WeakSet
 
 from llm_strategy.cassette.account import Account
 from llm_strategy.cassette.blob_files import credential_in_contents
-from llm_strategy.cassette.disk import acquire, release
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.facts import Facts
-from llm_strategy.cassette.miss import explain, explain_divergence, explain_end
+from llm_strategy.cassette.miss import explain
 from llm_strategy.cassette.modes import Mode
 from llm_strategy.cassette.rerecording import begin, complete, find_fresh, new_path
 from llm_strategy.cassette.store import CassetteFile, open_file
-from llm_strategy.context import Ask, Place, Scope, Stream, Turn
+from llm_strategy.cassette.turns import CassetteTurn, LiveTurn
+from llm_strategy.context import Ask, Scope, Stream, Turn
 from llm_strategy.errors import CassetteMiss, SecretFound
 from llm_strategy.known_secrets import known
 from llm_strategy.log import Call
-from llm_strategy.values import Response
 
 if TYPE_CHECKING:
     from llm_strategy.cassette.project import Project
@@ -287,121 +286,3 @@ def _secret(where: str, name: str, cure: str = "") -> SecretFound:
         f"{where} holds the value of the environment variable {name}: recorded, it would be published with the "
         f"cassette. Pass something else{cure}"
     )
-
-
-class LiveTurn(Turn):
-    """A call that is asked and not recorded, but counted."""
-
-    def __init__(self, account: Account, places: Sequence[Place], ask: Ask, occurrence: int) -> None:
-        super().__init__(places, ask, occurrence)
-        self._account = account
-
-    def record(self, response: Response) -> Call:
-        self._account.asked_for(response)
-        return super().record(response)
-
-    def repaired(self, repairs: tuple[str, ...]) -> None:
-        self._account.mended(repairs)
-        super().repaired(repairs)
-
-
-class CassetteTurn(Turn):
-    """A call that is replayed, copied, or asked and recorded."""
-
-    def __init__(
-        self, scope: CassetteScope, places: Sequence[Place], ask: Ask, occurrence: int, entry: Entry | None
-    ) -> None:
-        super().__init__(places, ask, occurrence)
-        self._scope = scope
-        self._held: object = None
-        self._entry: Entry | None = None
-        self._outgrown: Entry | None = None
-        if entry is not None:
-            self._replay(entry)
-        else:
-            # Loaded here because replaying, which most runs only do, needs none of it.
-            from llm_strategy.cassette.observation import Observation
-
-            self._observation = Observation(scope, ask)
-
-    @property
-    def place(self) -> int:
-        """Where the call stands in the log of its scope."""
-        return self._logs[0][1]
-
-    def _replay(self, entry: Entry) -> None:
-        self._entry = entry
-        self.finish(self._made(entry.response, replayed=True))
-        self._scope.account.count(replayed=1)
-
-    def watch(self, stream: Stream) -> None:
-        self._scope.watch(stream)
-
-    def read_on(self) -> CassetteMiss:
-        return self._scope.keep(explain_end(self._scope, self.ask, self._entry), self.ask)
-
-    def ask_again(self) -> bool:
-        if self._entry is None or self._outgrown is not None or not self._scope.may_ask or self.ask.source is None:
-            return False
-        self._scope.check_secrets(self.ask)
-        self._outgrown, self.call = self._entry, None
-        return True
-
-    def give_up(self) -> None:
-        if self._outgrown is not None:
-            self.call = self._made(self._outgrown.response, replayed=True)
-
-    def diverged(self) -> CassetteMiss:
-        return self._scope.keep(explain_divergence(self._scope, self.ask), self.ask)
-
-    def _is_news(self, entry: Entry) -> bool:
-        """Whether a recording is an answer to this call, and not one that has proved too short or is another call's."""
-        if self._outgrown is not None and entry.raw == self._outgrown.raw:
-            return False
-        return (entry.key, entry.occurrence) not in self._scope.usage.recorded
-
-    def acquire(self, blocking: bool = True) -> bool:
-        """Take the right to ask for this occurrence, then look whether another process has asked meanwhile."""
-        key = self.ask.request.key
-        scope = self._scope
-        lock = scope.file.lock(f"{key[:16]}.{self.occurrence}")
-        if not acquire(lock, scope.file.path, blocking=blocking):
-            return False
-        self._held = lock
-        entry = scope.find_newest(key, self.occurrence)
-        if entry is not None and self._is_news(entry):
-            self._replay(entry)
-            return True
-        copied = scope.elsewhere(key, self.occurrence) if scope.copies() else None
-        if copied is not None:
-            entry = scope.file.append_copy(copied, scope.recorded_by)
-            self.finish(self._made(entry.response, replayed=True))
-            scope.account.count(copied=1)
-            scope.recorded_as(self.place, entry)
-        if self.call is None:
-            scope.file.check_writable()
-        return True
-
-    def record(self, response: Response) -> Call:
-        scope = self._scope
-        call = self._made(response)
-        entry = scope.write(call)
-        scope.recorded_as(self.place, entry)
-        scope.account.asked_for(response)
-        if scope.project is not None:
-            scope.project.add(call.key, scope.file.path)
-        self._observation.recorded()
-        return self.finish(call)
-
-    def repaired(self, repairs: tuple[str, ...]) -> None:
-        self._scope.mended(repairs)
-        super().repaired(repairs)
-
-    def release(self) -> None:
-        if self.call is None:
-            # The model failed: the next equal request is this occurrence, asked again.
-            self._scope.calls.give_back(self.ask.request.key)
-            self._scope.usage.calls.pop(self.place, None)
-        if self._held is not None:
-            release(self._held, self._scope.file.path, remove=True)
-            self._held = None

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from llm_strategy.cassette.scope import CassetteScope, CassetteTurn
+from llm_strategy.cassette.scope import CassetteScope
+from llm_strategy.cassette.turns import CassetteTurn
 from llm_strategy.context import Ask, Turn
 from llm_strategy.errors import CassetteError, SecretFound
 from llm_strategy.http.traffic import credentials, http_response, replayed
