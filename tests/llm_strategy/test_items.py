@@ -34,7 +34,7 @@ def read(text: str, sizes: list[int]) -> tuple[ItemReader, list[list[Any]]]:
     reader, found, at = ItemReader(), [], 0
     while at < len(text):
         size = sizes[len(found) % len(sizes)]
-        found.append([json.loads(item) for item in reader.feed(text[at : at + size])])
+        found.append([json.loads(item, strict=False) for item in reader.feed(text[at : at + size])])
         at += size
     return reader, found
 
@@ -105,7 +105,7 @@ pieces = st.lists(st.text("ab", min_size=1, max_size=4), min_size=1, max_size=6)
 @given(pieces, pieces, st.text("ab", max_size=3))
 def test_pieces_make_up_the_text_that_is_written(before: list[str], after: list[str], more: str) -> None:
     """Wherever pieces cut a credential, they are, joined, the text with its placeholder, and none is empty."""
-    secret = f"sk-{'x' * 30}"
+    secret = f"sk-{'x0' * 15}"
     whole = [*before, "/", *(secret[at : at + 7] for at in range(0, len(secret), 7)), f"/{more}", *after]
     request = Request("test:model", ())
     written = load(call_document(Call(request.key, 1, None, request, Response("".join(whole), pieces=tuple(whole)))))

@@ -98,8 +98,8 @@ def test_stale_recordings_are_listed_and_removed(judged: Path, capsys: Printed) 
     assert out[0].startswith("judged by the complete run that ended at ")
     assert out[0].endswith("(2 tests)")
     assert [line.rpartition(", ")[0] for line in out[1:3]] == [
-        "cassettes/a.yaml:6: stale, count",
-        "cassettes/a.yaml:94: stale, count",
+        "cassettes/a.yaml:7: stale, count",
+        "cassettes/a.yaml:95: stale, count",
     ]
     assert out[3].startswith("would remove 2 stale calls (")
     assert {path: path.read_bytes() for path in judged.rglob("*.yaml")} == before

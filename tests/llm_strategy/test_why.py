@@ -200,7 +200,8 @@ def test_an_ambiguous_key_lists_what_it_may_mean(capsys: pytest.CaptureFixture[s
     err = capsys.readouterr().err
     assert f"2 keys begin with {key[:12]}; give more digits:" in err
     assert err.count("  ask (cassettes/") == 2
-    assert main(["why", key]) == 0
+    assert main(["why", key[:16]]) == 5
+    assert "cassettes/b.yaml" in capsys.readouterr().err
 
 
 def test_damage_is_reported_and_the_rest_is_used(capsys: pytest.CaptureFixture[str]) -> None:
