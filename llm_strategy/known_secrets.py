@@ -39,6 +39,10 @@ class Known(NamedTuple):
 
     forms: tuple[tuple[str, str], ...]
 
+    def __repr__(self) -> str:
+        # pytest shows locals.
+        return f"<{len(self.forms)} forms of credentials>"
+
     def find(self, text: str) -> str | None:
         """The name of the environment variable whose value stands in the text, if one does."""
         return next((name for form, name in self.forms if form in text), None)

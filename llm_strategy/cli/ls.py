@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from llm_strategy.cassette.obstacle import missing
 from llm_strategy.cassette.rerecording import NEW_SUFFIX
 from llm_strategy.cassette.store import open_file
 from llm_strategy.cassette.unreferenced import blobs_below
@@ -98,8 +99,9 @@ def _found(paths: Sequence[Path]) -> Iterator[Path]:
 
 def _row(path: Path, findings: Findings | None) -> _Row:
     if not path.exists() or (path.is_dir() and not path.name.endswith(".yaml")):
-        what = "below" if path.is_dir() else "at"
-        raise FileNotFoundError(f"there is no cassette {what} {path}; record one: pytest --llm-record")
+        if path.is_dir():
+            raise FileNotFoundError(f"there is no cassette below {path}; record one: pytest --llm-record")
+        raise missing(path)
     file = open_file(path)
     recorded_by = file.header.get("recorded_by")
     return _Row(

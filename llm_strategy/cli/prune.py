@@ -12,6 +12,7 @@ from pathlib import Path
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.judgement import Judgement, find_judgement, fingerprint, read_judgement
 from llm_strategy.cassette.miss import shown, shown_place
+from llm_strategy.cassette.obstacle import missing
 from llm_strategy.cassette.rerecording import NEW_SUFFIX
 from llm_strategy.cassette.run import Recorded
 from llm_strategy.cassette.stale import recorded, remove
@@ -193,7 +194,7 @@ def _each(places: Sequence[Path]) -> Iterator[Path]:
 def _visit(pruning: _Pruning, path: Path) -> int:
     try:
         if not path.exists():
-            raise FileNotFoundError(f"there is no cassette at {path}; record one: pytest --llm-record")
+            raise missing(path)
         pruning.look_at(path)
     except (CassetteError, OSError) as error:
         return complain(path, error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 RECORDING = '''
 import json, os, sys, tempfile
 from pathlib import Path
-from llm_strategy import CassetteMiss, ScriptedModel, Session, llm_strategy, use_cassette
+from llm_strategy import CassetteError, CassetteMiss, ScriptedModel, Session, llm_strategy, use_cassette
 from llm_strategy.cli import main
 from typing import Annotated
 from llm_strategy import Media

@@ -48,9 +48,13 @@ def attempt(before, act, after, at, lasting):
     where = [act, at, calls.failed[:1], lasting, repr(error)]
     now = Path("x.yaml").read_bytes() if Path("x.yaml").exists() else None
     if error is not None:
-        check("another error", isinstance(error, OSError), *where)
+        check("another error", isinstance(error, OSError | CassetteError), *where)
         # In mode `all` it is the new recording that cannot be written, or a blob that has no room.
-        named = any(f"x{suffix}'" in str(error) for suffix in (".yaml", ".new.yaml", ".earlier.new.yaml"))
+        named = any(
+            f"/x{suffix}{end}" in str(error)
+            for suffix in (".yaml", ".new.yaml", ".earlier.new.yaml")
+            for end in ("'", " cannot be read")
+        )
         named = named or (f"{os.sep}blobs{os.sep}" in str(error) and ".tmp" not in str(error))
         check("the error does not name the file", named, *where)
     if before and act != "accept()" and now is not None:

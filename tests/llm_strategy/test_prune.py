@@ -438,7 +438,7 @@ def test_verify_ends_with_4_where_something_is_stale(judged: Path, capsys: Print
     assert errors.splitlines() == [
         f"cassettes/a.yaml:{line}: stale: no test of the last complete run asks for this call of count; to remove it: "
         "llm-strategy prune cassettes/a.yaml"
-        for line in (7, 94)
+        for line in (7, 95)
     ]
     (judged / "damaged.yaml").write_text("<<<<<<< HEAD\n")
     assert run(capsys, "verify")[0] == 5
