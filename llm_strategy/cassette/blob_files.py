@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,6 +71,9 @@ def _write(data: bytes, folder: Path) -> None:
     identity = Identity.of(data)
     path = folder / _place(identity)
     if _problem(path, identity) is None:
+        # `llm-strategy prune` leaves alone what is young: the call that refers to it is not written yet.
+        with suppress(OSError):
+            os.utime(path)
         return
     try:
         with naming(path):
