@@ -7,6 +7,7 @@ earlier run has left there is set aside when this one records its first call, an
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Set
@@ -29,6 +30,13 @@ _EARLIER_SUFFIX = f".earlier{NEW_SUFFIX}"
 def new_path(path: Path, number: int) -> Path:
     """Where a run writes what it asks afresh; `number` tells apart runs at the same time."""
     return path.with_name(f"{path.stem}{f'.{number}' * (number > 0)}{NEW_SUFFIX}")
+
+
+def replaced_path(new: Path) -> Path:
+    """The cassette that a file of new recordings is to replace, or the calls of which it is to replace."""
+    stem = new.name.removesuffix(NEW_SUFFIX)
+    own = new.with_name(f"{stem}.yaml")
+    return own if own.exists() else new.with_name(re.sub(r"\.(?:earlier|\d+)$", "", stem) + ".yaml")
 
 
 def find_fresh(scope: CassetteScope, key: str, occurrence: int) -> Entry | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llm_strategy.cassette.entry import Entry
-from llm_strategy.cassette.rerecording import NEW_SUFFIX
+from llm_strategy.cassette.rerecording import NEW_SUFFIX, replaced_path
 from llm_strategy.cassette.store import open_file
 from llm_strategy.cli.changes import Change, changes
 from llm_strategy.cli.outcome import GOOD, MISSING, USAGE, complain
@@ -30,7 +29,6 @@ from llm_strategy.values import JSON
 DIFFER = 1
 """The exit code where calls differ."""
 
-_SHARED = re.compile(r"\.[0-9a-f]{8}$")
 """What stands behind the name of a cassette that several tests share, in the name of what one of them has recorded."""
 
 
@@ -114,10 +112,8 @@ def _leftovers(path: Path) -> Iterator[Sides]:
     else:
         raise _WrongUse(f"{path} is to be compared with what? Only a file NAME{NEW_SUFFIX} has a cassette of its own")
     for new in found:
-        stem = new.name.removesuffix(NEW_SUFFIX)
-        own, shared = (new.with_name(f"{name}.yaml") for name in (stem, _SHARED.sub("", stem)))
-        is_part = own != shared and not own.exists()
-        yield Sides(shared if is_part else own, new, is_part)
+        # A test that failed may not have asked for everything.
+        yield Sides(replaced_path(new), new, is_part=True)
 
 
 def _changes(sides: Sides, folder: Path) -> list[Change] | None:

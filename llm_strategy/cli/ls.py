@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from llm_strategy.cassette.miss import shown
 from llm_strategy.cassette.obstacle import missing
-from llm_strategy.cassette.rerecording import NEW_SUFFIX
+from llm_strategy.cassette.rerecording import NEW_SUFFIX, replaced_path
 from llm_strategy.cassette.store import open_file
 from llm_strategy.cassette.unreferenced import blobs_below
 from llm_strategy.cli.judgements import Findings, last_findings
-from llm_strategy.cli.outcome import GOOD, complain
-from llm_strategy.cli.places import add_paths, counted, files, named, printable
+from llm_strategy.cli.outcome import GOOD, USAGE, complain
+from llm_strategy.cli.places import counted, files, named, printable
+from llm_strategy.cli.recordings import AmbiguousKey, add_folder, is_key, with_key
 from llm_strategy.errors import CassetteError
 from llm_strategy.values import JSON
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    add_paths(command)
+    what = "files, folders, or the first digits (eight or more) of a call's key (default: cassettes)"
+    command.add_argument("paths", nargs="*", type=Path, help=what)
+    add_folder(command)
     command.add_argument("--json", action="store_true", help="one JSON object for all")
 
 
@@ -51,7 +54,7 @@ class _Row:
         return "; ".join(
             note
             for note, is_so in (
-                (f"pending: its test did not pass; record again, or {_choice(self.file)}", self.pending),
+                (f"pending: its test did not pass; record again, or {self._choice}", self.pending),
                 ("torn: the last call was cut off and does not count", self.torn),
                 (f"{self.stale} stale: llm-strategy prune {path}", self.stale),
                 (f"no test owns it: llm-strategy prune --orphans {path}", self.ownerless),
@@ -59,13 +62,13 @@ class _Row:
             if is_so
         )
 
-
-def _choice(file: str) -> str:
-    """What else to do with a pending recording. That of a shared cassette holds one test's calls, and replaces none."""
-    old = file.removesuffix(NEW_SUFFIX)
-    if re.search(r"\.[0-9a-f]{8}$", old):
-        return f"delete it: rm {named(Path(file))}"
-    return f"use it: mv {named(Path(file))} {named(Path(f'{old}.yaml'))}"
+    @property
+    def _choice(self) -> str:
+        """What else to do with a pending recording. That of a shared cassette holds some of its calls only."""
+        path = Path(self.file)
+        if self.recorded_by is None:
+            return f"delete it: rm {named(path)}"
+        return f"use it: mv {named(path)} {named(replaced_path(path))}"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -74,7 +77,10 @@ def run(arguments: argparse.Namespace) -> int:
     rows = []
     for path in _found(arguments.paths):
         try:
-            rows.append(_row(path, findings))
+            rows += [_row(file, findings) for file in _files_of(path, arguments.folder)]
+        except AmbiguousKey as error:
+            print(error, file=sys.stderr)
+            code = max(code, USAGE)
         except (CassetteError, OSError) as error:
             code = max(code, complain(path, error))
     folders = [path for path in arguments.paths or [Path("cassettes")] if path.is_dir()]
@@ -95,6 +101,13 @@ def _found(paths: Sequence[Path]) -> Iterator[Path]:
     for place in paths or [Path("cassettes")]:
         found = list(files([place]))
         yield from found or [place]
+
+
+def _files_of(place: Path, folder: Path) -> Iterable[Path]:
+    """The file, or those in which a call with that key is recorded."""
+    if not is_key(place):
+        return [place]
+    return dict.fromkeys(Path(shown(entry.path)) for entry in with_key(place, folder))
 
 
 def _row(path: Path, findings: Findings | None) -> _Row:

@@ -275,6 +275,18 @@ def test_show_takes_keys(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert json.loads(capsys.readouterr().out)["response"]["content"] == reply(2)
 
 
+def test_ls_takes_keys(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It lists the files in which a call is recorded."""
+    key = keys(folder / "b.yaml")[0]
+    shutil.copy(folder / "b.yaml", folder / "copy.yaml")
+
+    assert main(["ls", key[:8]]) == 0
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()[:-1]] == [
+        "cassettes/b.yaml",
+        "cassettes/copy.yaml",
+    ]
+
+
 def test_a_key_that_is_not_there_is_missing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Code 3, with the folder that was searched; fewer than eight digits are a file's name."""
     assert main(["show", "00000000"]) == 3
