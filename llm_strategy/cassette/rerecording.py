@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from llm_strategy.cassette.disk import naming
 from llm_strategy.cassette.entry import Entry
+from llm_strategy.cassette.miss import shown
 from llm_strategy.cassette.store import CassetteFile, open_file
 
 if TYPE_CHECKING:
@@ -100,19 +101,30 @@ def settle(scope: CassetteScope) -> None:
     asked = scope.usage.ordered()
     with new.locked():
         new.refresh()
-        whole = not scope.rules.shared and not facts.knows("adopted", str(path))
+        held = _held(scope)
+        whole = not scope.rules.shared and not facts.knows("adopted", str(path)) and not held
         if whole and all(new.find(*call) for call in asked):
             keys = {entry.key for entry in new.entries}
             with naming(path):
                 os.replace(new.path, path)
             _drop(_earlier(scope), None)
         else:
-            keys = {key for key, _ in asked if new.find(key, 1)}
+            keys = {key for key, _ in asked if new.find(key, 1)} - held
             open_file(path).adopt([entry for entry in new.entries if entry.key in keys], scope.recorded_by)
             _drop(new.path, keys)
             _drop(_earlier(scope), keys)
         # Only now: who reads this looks into the cassette.
         facts.note(("adopted", str(path)), *(("refreshed", str(path), key) for key in keys))
+
+
+def _held(scope: CassetteScope) -> Set[str]:
+    """The requests whose old recordings stay: the model has failed to answer them afresh, and the test got over it."""
+    old = open_file(scope.path)
+    held = {call[0] for call in scope.usage.unanswered if scope.file.find(*call) is None and old.find(*call)}
+    if held:
+        kept = "1 old recording is" if len(held) == 1 else f"{len(held)} old recordings are"
+        scope.account.notes.append(f"{shown(scope.path)}: {kept} kept, because the model failed when asked again")
+    return held
 
 
 def _drop(path: Path, keys: Set[str] | None) -> None:

@@ -53,11 +53,13 @@ class Usage:
     """What a scope took from its cassette, by (key, occurrence) in request order.
 
     `recorded` are the recordings that it made, by their own numbers: an answer that comes early is written early.
-    So until they have been put in order, a call that was recorded has the number of its recording.
+    So until they have been put in order, a call that was recorded has the number of its recording. `unanswered` are
+    requests that the model failed to answer, which the code under test may have got over.
     """
 
     calls: dict[int, tuple[str, int]] = field(default_factory=dict)
     recorded: set[tuple[str, int]] = field(default_factory=set)
+    unanswered: set[tuple[str, int]] = field(default_factory=set)
     written: int = 0
 
     def ordered(self) -> Sequence[tuple[str, int]]:

@@ -138,6 +138,7 @@ class CassetteTurn(Turn):
             # The model failed: the next equal request is this occurrence, asked again.
             self._scope.calls.give_back(self.ask.request.key)
             self._scope.usage.calls.pop(self.place, None)
+            self._scope.usage.unanswered.add((self.ask.request.key, self.occurrence))
         if self._held is not None:
             release(self._held, self._scope.file.path, remove=True)
             self._held = None

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from llm_strategy import Cassette, CassetteMiss, ScriptedModel, Session, llm_strategy, use_cassette
+from llm_strategy import Cassette, CassetteMiss, ModelError, ScriptedModel, Session, llm_strategy, use_cassette
 from tests.llm_strategy.answers import counting, reply, scripted
 from tests.llm_strategy.programs import output
 
@@ -214,6 +214,32 @@ def test_all_replaces_the_whole_cassette_of_a_test_that_passed(tmp_path: Path) -
     assert Cassette(test.path).header["recorded_by"] == "tests/test_x.py::test_a"
 
 
+def test_all_keeps_what_the_model_failed_to_answer_afresh(tmp_path: Path) -> None:
+    """A test may get over a model that fails, and pass: the old answer to that request stays, and the summary says so.
+
+    So it does where the first of two equal requests was answered: its new answer waits beside the cassette.
+    """
+    _, count = counter()
+    with running(tmp_path, "new") as session, Test(session, "test_a").run() as test:
+        assert [count(1), count(2), count(2), count(3)] == [1, 2, 3, 4]
+    broken = llm_strategy(ScriptedModel([reply(5), reply(6)], name=count.request(1).model, recorded=True))(
+        count.__wrapped__
+    )
+
+    with running(tmp_path, "all") as session, Test(session, "test_a").run():
+        assert [broken(1), broken(2)] == [5, 6]
+        for number in (2, 3):
+            with pytest.raises(ModelError):
+                broken(number)
+
+    assert sorted(contents(test.path)) == [reply(2), reply(3), reply(4), reply(5)]
+    assert contents(test.path.with_name("test_a.new.yaml")) == [reply(6)]
+    (note,) = session.account.notes
+    assert note.endswith("test_a.yaml: 2 old recordings are kept, because the model failed when asked again")
+    with running(tmp_path) as session, Test(session, "test_a").run():
+        assert [count(1), count(2), count(2), count(3)] == [5, 2, 3, 4]
+
+
 def test_all_asks_once_for_a_cassette_that_tests_share(tmp_path: Path) -> None:
     """The second test replays what the first has just asked afresh; what none asks is kept."""
     model, count = counter()
@@ -374,7 +400,7 @@ import multiprocessing, sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from llm_strategy import Cassette, CassetteMiss, ScriptedModel, Session, llm_strategy
+from llm_strategy import Cassette, CassetteMiss, ModelError, ScriptedModel, Session, llm_strategy
 
 def answer(request):
     return '{"return_value": %d}' % int(request.messages[-1].content.partition("number = ")[2].split()[0])
