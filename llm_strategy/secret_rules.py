@@ -47,8 +47,10 @@ class Rule(NamedTuple):
         return self.anchors[0] if self.place == "word" and len(self.anchors) == 1 else ""
 
 
-# In JSON a line end is two characters, of which the second is a letter; in an address a delimiter is three.
-_BEFORE = r"(?:(?<!{0})|(?<=\\[nrt])|(?<=%[0-9A-Fa-f][0-9A-Fa-f]))"
+# In JSON a line end is two characters, of which the second is a letter, and a letter that is not ASCII's is six; in an
+# address a delimiter is three.
+_HEX = "[0-9A-Fa-f]"
+_BEFORE = rf"(?:(?<!{{0}})|(?<=\\[nrt])|(?<=%{_HEX}{_HEX})|(?<=\\u{_HEX * 4}))"
 _WORD = _BEFORE.format(r"\w")
 _DASHED = _BEFORE.format(r"[\w-]")
 

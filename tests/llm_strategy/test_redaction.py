@@ -51,7 +51,9 @@ def test_each_rule_finds_its_examples(rule: Rule) -> None:
     placeholder = re.findall(r"<[a-z-]+>", rule.replacement)[-1]
     assert rule.examples
     for example in rule.examples:
-        for text in (example, f"a\n{example}\nb", json.dumps({"a": f"b\n{example}\nc"}), f"密钥 {example}"):
+        sentence = f"密钥{example}。"
+        texts = (example, f"a\n{example}\nb", json.dumps({"a": f"b\n{example}\nc"}), sentence, json.dumps(sentence))
+        for text in texts:
             replaced = placeholders(text)
             assert not [letters for letters in INVENTED if letters in replaced], replaced
             assert placeholder in replaced
