@@ -121,15 +121,31 @@ def _escaped(value: str) -> Iterator[str]:
         quote(value, safe="", errors="replace"),
         quote(value, errors="replace"),
         quote_plus(value, errors="replace"),
+        # What stands in an address already, and is made fit for it: delimiters stay.
+        quote(value, safe="!$%&'()*+,/:;=?@[]", errors="replace"),
     ):
         yield encoded
         yield re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), encoded)
+
+
+_OF_GO, _OF_NET = re.compile("[&<>]"), re.compile(r"""[&<>'+`]|\\"|\\u[0-9a-f]{4}""")
+"""What JSON of servers written in Go or for .NET escapes without need."""
+
+
+def _escape_of_go(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
+
+
+def _escape_of_net(found: re.Match[str]) -> str:
+    code = found[0][2:].upper() if found[0].startswith("\\u") else f"{ord(found[0][-1]):04X}"
+    return f"\\u{code}"
 
 
 def _quoted(text: str) -> Iterator[str]:
     for ascii_only in (True, False):
         inside = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
         yield from (inside, inside.replace("/", "\\/"))
+        yield _OF_NET.sub(_escape_of_net, inside) if ascii_only else _OF_GO.sub(_escape_of_go, inside)
     # Python leaves the other kind of quote alone.
     yield from (repr(text)[1:-1], ascii(text)[1:-1], text.replace("\\", "\\\\"))
     yield repr(text.encode("utf-8", "surrogatepass"))[2:-1]

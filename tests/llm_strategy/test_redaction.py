@@ -258,6 +258,24 @@ def test_a_credential_in_a_conversation_is_refused_too(tmp_path: Path, monkeypat
     assert not (tmp_path / "x.yaml").exists()
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        r"p\u0026ss+w\u003cord\u003e'/\"1ä",
+        r"p\u0026ss\u002Bw\u003Cord\u003E\u0027/\u00221\u00E4",
+        r"{\"a\":\"p\\u0026ss+w\\u003cord\\u003e'/\\\"1ä\"}",
+        "https://x.org/?a=p&ss+w%3Cord%3E'/%221%C3%A4",
+    ],
+    ids=["Go", ".NET", "JSON in JSON of Go", "an address that a client has quoted"],
+)
+def test_escapes_that_nobody_needs_hide_no_credential(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers escape in JSON what would do harm in HTML; clients quote what stands in an address as it is."""
+    monkeypatch.setenv("SHOP_PASSWORD", """p&ss+w<ord>'/"1ä""")
+
+    assert find_known(form) == "SHOP_PASSWORD"
+    assert "ord" not in scrub(form)
+
+
 def test_a_credential_hinders_neither_replay_nor_live_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is published there."""
     with use_cassette(tmp_path / "x.yaml", "new"):
