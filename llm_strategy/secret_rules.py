@@ -60,14 +60,16 @@ def _pem(kind: str, body: str, block: str = "") -> str:
     return f"{begin}{body}{end}"
 
 
+# Repeated in `(?>...)`: before 3.11.5 a possessive repeat of a group also takes what a failing round has read.
+
 PRIVATE_KEY = Rule(
     "private key (PEM, OpenSSH, PGP)",
     "-----BEGIN … PRIVATE KEY-----",
     ("PRIVATE KEY",),
     r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-    r"(?:[^-]*+(?:-(?!----)[^-]*+)*+-----END [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+    r"(?:(?s:(?>.*?-----))END [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
     # Cut off: the lines that are there.
-    r"|(?:(?:\s|\\[nr])*+[A-Za-z0-9+/]{24,}+={0,2})++)",
+    r"|(?>(?:(?:\s|\\[nr])*+[A-Za-z0-9+/]{24,}+={0,2})+))",
     "<private-key>",
     (
         _pem("RSA ", f"\n{mixed(64)}\n\n{mixed(20)}\n"),
@@ -331,7 +333,7 @@ _NAMED = (
         "Cookie: …, Set-Cookie: …",
         ("cookie",),
         _WORD + r"((?i:(?:set-)?cookie)[\"'\\]{0,4}[ \t]{0,3}:[ \t]{0,3}[\"'\\\[]{0,4})"
-        r"(?=[^\"'\\\r\n<>]{0,400}=[^\s\"'\\;,<>=]{12})" + rf"{_PAIR}(?:; ?(?:{_PAIR}|[A-Za-z]+))*+",
+        r"(?=[^\"'\\\r\n<>]{0,400}=[^\s\"'\\;,<>=]{12})" + rf"{_PAIR}(?>(?:; ?(?:{_PAIR}|[A-Za-z]+)){{0,5000}})",
         r"\1<cookie>",
         (f"Cookie: a=1; sid={mixed(24)}; b=2", f'"set-cookie": "sid={mixed(24)}; Path=/; HttpOnly"'),
         "beside",

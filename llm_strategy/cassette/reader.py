@@ -232,7 +232,8 @@ def _locate(error: Any, data: bytes) -> tuple[int, str]:
 
 _KEY = rb'(?:[_$]*+[A-Za-z][A-Za-z0-9_$-]*+|"(?:[^"\\\x00-\x1f\x7f]|\\.)*+")'
 _INLINE = rb'(?:"(?:[^"\\\x00-\x1f\x7f]|\\.)*+"|\[\]|\{\}|true|false|null|-?[0-9][0-9.e+-]*+|-?\.inf|\.nan)'
-_LINES = re.compile(rb"(?:---\n|(?:  )*+(?:- )*+(?:%b:(?: %b)?|%b)\n)*+" % (_KEY, _INLINE, _INLINE))
+# In `(?>...)`: before 3.11.5 a possessive repeat also takes what a failing round has read. Limited, for its memory.
+_LINES = re.compile(rb"(?>(?:---\n|(?:  )*+(?:- )*+(?:%b:(?: %b)?|%b)\n){1,1000})" % (_KEY, _INLINE, _INLINE))
 _BLOCK_HEADER = re.compile(rb"((?:  )*+(?:- )*+)(%b: )?\|(2?)[-+]?\n" % _KEY)
 
 
@@ -242,15 +243,16 @@ def is_own_format(data: bytes) -> bool:
     False where another tool has written the file anew. Says nothing about whether it is safe or sound.
     """
     position = 0
-    while (position := _end(_LINES, data, position)) < len(data):
+    while position < len(data):
+        if lines := _LINES.match(data, position):
+            position = lines.end()
+            continue
         header = _BLOCK_HEADER.match(data, position)
-        if header is None:
+        block = header and _block(len(header[1]) + 2 * bool(header[2]), bool(header[3])).match(data, header.end())
+        if not block or not block[0]:
             return False
-        start = header.end()
-        position = _end(_block(len(header[1]) + 2 * bool(header[2]), bool(header[3])), data, start)
-        if position == start:
-            return False
-    return bool(data) and b"\r" not in data
+        position = block.end()
+    return data.endswith(b"\n") and b"\r" not in data
 
 
 @cache
@@ -259,8 +261,3 @@ def _block(indentation: int, explicit: bool) -> re.Pattern[bytes]:
     line = rb" {%d}.+\n" % indentation
     first = b"" if explicit else rb"(?= {%d}[^ \t\n])" % indentation
     return re.compile(rb"%b(?:%b|\n)*+" % (first, line))
-
-
-def _end(pattern: re.Pattern[bytes], data: bytes, position: int) -> int:
-    found = pattern.match(data, position)
-    return position if found is None else found.end()
