@@ -154,13 +154,19 @@ def _unasked(run: Run, name: str) -> list[Recorded]:
 
 
 def _holders(run: Run, name: str) -> list[str]:
-    """Who prevents a judgement of a cassette: of a block that was not entered nobody knows what it would use."""
-    own = run.keepers(name) if run.owners[name] is not None else []
-    return [*own, *run.held.get(name, ()), *(_all_unsure(run) if name in run.blocks else ())]
+    """Who prevents a judgement of a cassette: of a block that was not entered nobody knows what it would use.
+
+    What marks the tests of a module that was not collected, nobody knows either.
+    """
+    is_shared = run.owners[name] is None
+    own = [] if is_shared else run.keepers(name)
+    unsure = _all_unsure(run, modules_only=name not in run.blocks) if is_shared or name in run.blocks else []
+    return [*own, *run.held.get(name, ()), *unsure]
 
 
-def _all_unsure(run: Run) -> list[str]:
-    return [f"{owner} did not pass" for owners in run.unsure.values() for owner in owners]
+def _all_unsure(run: Run, *, modules_only: bool = False) -> list[str]:
+    unsure = [owner for owners in run.unsure.values() for owner in owners]
+    return [f"{owner} did not pass" for owner in unsure if not (modules_only and "::" in owner)]
 
 
 def _ownerless(run: Run) -> Iterator[tuple[Path, Ownerless]]:
