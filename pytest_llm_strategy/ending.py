@@ -7,6 +7,7 @@ import json
 import os
 import warnings
 from collections.abc import Generator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ _OUTPUT = "llm_strategy"
 """What a worker of pytest-xdist hands to its controller, by this name, as JSON."""
 _CACHE = "llm-strategy/run"
 """Where pytest's cache has the judgement of the last complete run."""
+_COLLECTING = ("norecursedirs", "python_classes", "python_files", "python_functions", "testpaths")
+"""The options of the project that say what its tests are."""
 
 
 class Selection:
@@ -40,6 +43,14 @@ class Selection:
             self.narrowed.append(f"{before - len(items)} tests deselected")
             self.siblings = False
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_ignore_collect(self, collection_path: Path, config: pytest.Config) -> Generator[None, bool | None, Any]:
+        """What a conftest.py leaves out here, by `collect_ignore` or a hook, may have tests elsewhere."""
+        ignored = yield
+        if ignored and _may_hold_tests(collection_path, config):
+            self._session.doubt(os.path.relpath(collection_path, config.rootpath).replace(os.sep, "/"))
+        return ignored
+
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.skipped:
             self._session.doubt(report.nodeid)
@@ -57,6 +68,8 @@ class Selection:
 def _narrowed(config: pytest.Config) -> list[str]:
     """What of the command line leaves tests out, but for what deselects them after they were collected."""
     reasons = [f"--{name}" for name in ("ignore", "ignore-glob") if config.getoption(name.replace("-", "_"), None)]
+    overridden = {override.partition("=")[0].strip() for override in config.getoption("override_ini", None) or ()}
+    reasons += [f"-o {name}" for name in _COLLECTING if name in overridden]
     if _remembers(config):
         reasons.append("--lf or --sw")
     folder = config.invocation_params.dir
@@ -66,6 +79,14 @@ def _narrowed(config: pytest.Config) -> list[str]:
     if not all(any(Path(os.path.realpath(path)).is_relative_to(other) for other in given) for path in wanted):
         reasons.append(f"only {', '.join(config.args)}")
     return reasons
+
+
+def _may_hold_tests(path: Path, config: pytest.Config) -> bool:
+    """Whether pytest would have looked into a file or folder, as far as its name says."""
+    if path.is_dir():
+        passed_by = any(fnmatch(path.name, pattern) for pattern in ["__pycache__", *config.getini("norecursedirs")])
+        return not passed_by and not (path / "pyvenv.cfg").exists()
+    return any(fnmatch(path.name, pattern) for pattern in config.getini("python_files"))
 
 
 def _pretends(config: pytest.Config) -> bool:

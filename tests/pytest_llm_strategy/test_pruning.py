@@ -254,6 +254,7 @@ NARROWED = [
     ("-m", "llm_cassette"),
     ("--deselect", "test_shop.py::test_other"),
     ("--ignore", "elsewhere"),
+    ("-o", "python_functions=test_marked"),
     ("test_shop.py",),
     ("test_shop.py::test_marked",),
     ("--lf",),
@@ -338,6 +339,21 @@ def test_a_module_that_was_skipped_holds_back_what_it_may_use(shared: Project) -
     assert held(shared) == ["test_module.py did not pass"] * 2
     assert set(stale(shared)) == {"cassettes/block.yaml", "cassettes/shared.yaml"}
     assert ownerless(shared) == []
+
+
+@WORKERS
+@pytest.mark.parametrize("left_out", ["test_module.py", "more"])
+def test_what_a_conftest_leaves_out_holds_back_what_it_may_use(
+    shared: Project, left_out: str, workers: tuple[str, ...]
+) -> None:
+    """A module or a folder; not what no test is looked for in."""
+    shared.write(test_module="")
+    for folder in ("more", "build"):
+        (shared.path / folder).mkdir()
+    shared.write(conftest=f"collect_ignore = ['setup.py', 'build', {left_out!r}]\n", setup="")
+    run(shared, *workers).assert_outcomes(passed=3)
+    assert set(held(shared)) == {f"{left_out} did not pass"}
+    assert set(stale(shared)) == {"cassettes/block.yaml", "cassettes/shared.yaml"}
 
 
 def test_a_failed_run_judges_nothing(shared: Project) -> None:
