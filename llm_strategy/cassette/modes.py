@@ -18,5 +18,8 @@ def check_mode(mode: str) -> Mode:
 
 
 def mode_of_environment() -> Mode:
-    """The mode where neither a test session nor the caller says one."""
-    return check_mode(os.environ.get(ENVIRONMENT) or "replay")
+    """The mode where neither a test session nor the caller says one; of a bad one the ValueError names the variable."""
+    try:
+        return check_mode(os.environ.get(ENVIRONMENT) or "replay")
+    except ValueError as error:
+        raise ValueError(f"the environment variable {ENVIRONMENT}: {error}") from None

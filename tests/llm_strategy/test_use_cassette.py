@@ -198,7 +198,8 @@ def test_an_unknown_mode_lists_the_valid_ones(give: str, tmp_path: Path) -> None
             except ValueError as error: print(error)
         """
         printed = output(program, LLM_STRATEGY_RECORD="onec")
-        assert printed == "unknown record mode 'onec'; the modes are replay, new, all, live, dry"
+        modes = "unknown record mode 'onec'; the modes are replay, new, all, live, dry"
+        assert printed == f"the environment variable LLM_STRATEGY_RECORD: {modes}"
 
 
 PROGRAM = '''
