@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
+
+from llm_strategy.leaks.folds import LARGEST, events
 
 NAMES = (
     *("authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "ocp-apim-subscription-key"),
@@ -17,15 +19,13 @@ _SPARED = re.compile(
     |placeholder|sanitized|scrubbed|removed|secret|test|testing|none|null|unused|any)(?:[\W_]*(?:key|token|api|value))*\W*)["']?""",
     re.IGNORECASE | re.VERBOSE,
 )
-_DEEPEST = 200
-_LARGEST = 64 << 20
 _IN_JSON = re.compile(rf'(?<!\\)"({_NAMED.pattern})"\s*+:\s*+(\[[^\]]{{0,100000}}\]|"(?:[^"\\]|\\.)*+")', re.IGNORECASE)
 _JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*+"')
 
 
 def header_values(text: str) -> Iterator[tuple[int, int, str]]:
     """Where the values of secret headers begin and end, quotes included, with the header's name."""
-    if not _NAMED.search(text) or len(text) > _LARGEST:
+    if not _NAMED.search(text) or len(text) > LARGEST:
         return
     found = _in_json(text) if text.lstrip("\ufeff \t\r\n").startswith("{") else _in_yaml(text)
     for start, end, name in found:
@@ -40,21 +40,14 @@ def _in_json(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _in_yaml(text: str) -> Iterator[tuple[int, int, str]]:
-    """From the parser's events: nothing is built, and no tag is obeyed. What is no YAML has no headers."""
-    import yaml
-
+    """What is no YAML has no headers."""
     headers = _Headers()
-    try:
-        parser = (yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader)(text)
-        next_event: Callable[[], Any] = parser.get_event
-        while not isinstance(event := next_event(), yaml.StreamEndEvent):
-            value = headers.take(event, yaml)
-            if value is not None:
-                start, end = event.start_mark.index, event.end_mark.index
-                # The lines of a block end in a line end that belongs to the file.
-                yield start, start + len(text[start:end].rstrip()), value
-    except (yaml.YAMLError, ValueError):
-        return
+    for event, yaml in events(text):
+        value = headers.take(event, yaml)
+        if value is not None:
+            start, end = event.start_mark.index, event.end_mark.index
+            # The lines of a block end in a line end that belongs to the file.
+            yield start, start + len(text[start:end].rstrip()), value
 
 
 class _Headers:
@@ -67,8 +60,6 @@ class _Headers:
     def take(self, event: Any, yaml: Any) -> str | None:
         """The header's name where the event is the value of a secret one."""
         if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
-            if len(self._levels) > _DEEPEST:
-                raise ValueError("nested too deeply")
             kind = "mapping" if isinstance(event, yaml.MappingStartEvent) else "sequence"
             self._levels.append([kind, self._place(), None])
         elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from os.path import commonprefix
 from typing import NamedTuple
 
 from llm_strategy import project_rules
 from llm_strategy.known_secrets import Known
+from llm_strategy.leaks.folds import folded
 from llm_strategy.leaks.headers import header_values
 from llm_strategy.project_rules import PLACEHOLDER, ProjectRules
 from llm_strategy.redaction import compiled
@@ -51,13 +53,31 @@ def replaced(text: str, secrets: Known, *, headers: bool = False) -> str:
 
 
 def _all(text: str, secrets: Known, *, headers: bool) -> Iterator[Span]:
-    rules = project_rules.of(project_rules.current())
-    for form, name in secrets.forms:
-        for at in _places(text, form):
-            yield Span(at, at + len(form), f"value of {name}", _hint("", len(form)), f"<{name}>")
+    yield from _values(text, secrets)
     if headers:
         for start, end, name in header_values(text):
             yield Span(start, end, f"header {name}", _hint("", end - start), f'"<{name}>"')
+    for part in folded(text):
+        for span in (*_values(part.text, secrets), *_shapes(part.text)):
+            start, end = part.place(span.start, span.end)
+            meant = part.text[span.start : span.end]
+            # What stands in the file as it is meant is found there anyway.
+            if text[start:end] != meant:
+                # That by which a secret is told stays as it is written.
+                told = len(commonprefix([meant, span.replacement]))
+                start, end = part.place(span.start + told, span.end)
+                yield span._replace(start=start, end=end, replacement=span.replacement[told:])
+    yield from _shapes(text)
+
+
+def _values(text: str, secrets: Known) -> Iterator[Span]:
+    for form, name in secrets.forms:
+        for at in _places(text, form):
+            yield Span(at, at + len(form), f"value of {name}", _hint("", len(form)), f"<{name}>")
+
+
+def _shapes(text: str) -> Iterator[Span]:
+    rules = project_rules.of(project_rules.current())
     for pattern in rules.secrets:
         for match in _matches(text, pattern, rules):
             if match[0] != PLACEHOLDER:

@@ -149,6 +149,46 @@ def test_another_recorders_file_is_fixed_without_reformatting_it(project: Path) 
     assert main(["scan", str(path)]) == 0
 
 
+PASSPHRASE = """it's a "bättery" staple\nin two lines"""
+
+
+@pytest.mark.parametrize("is_unicode", [False, True], ids=["escaped", "unicode"])
+@pytest.mark.parametrize(
+    ("body", "fixed"),
+    [
+        (f'{{"api_key": "{mixed(40)}"}}', '{"api_key": "<api-key>"}'),
+        (f"Bearer {mixed(30)} it is", "Bearer <token> it is"),
+        (f"-----BEGIN RSA PRIVATE KEY-----\n{mixed(64)}\n-----END RSA PRIVATE KEY-----", "<private-key>"),
+        (f"say {PASSPHRASE} twice", "say <SHOP_PASSPHRASE> twice"),
+        (f"Größe: {PASSPHRASE}", "Größe: <SHOP_PASSPHRASE>"),
+    ],
+    ids=["name and key", "two words", "lines", "credential", "credential beside other letters"],
+)
+def test_a_secret_that_yaml_writes_on_two_lines_is_found(
+    body: str, fixed: str, is_unicode: bool, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the line ends, with escapes and doubled quotes; a fix leaves YAML with the same text around it."""
+    monkeypatch.setenv("SHOP_PASSPHRASE", PASSPHRASE)
+    bodies = ["x " * words + body for words in range(0, 44, 3)]
+    path = project / "a.yaml"
+    path.write_text(yaml.dump(bodies, allow_unicode=is_unicode), "utf-8")
+
+    assert main(["scan", "--fix", str(path)]) == 1
+    assert yaml.safe_load(path.read_text("utf-8")) == ["x " * words + fixed for words in range(0, 44, 3)]
+    assert main(["scan", str(path)]) == 0
+
+
+def test_a_credential_of_several_lines_in_a_block_is_found(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cassette writes a reply as an indented block."""
+    monkeypatch.setenv("SHOP_PASSPHRASE", PASSPHRASE)
+    path = project / "a.yaml"
+    lines = PASSPHRASE.replace("\n", "\n    ")
+    path.write_text(f"response:\n  content: |-\n    It is {lines}.\n", "utf-8")
+
+    assert main(["scan", "--fix", str(path)]) == 1
+    assert path.read_text("utf-8") == "response:\n  content: |-\n    It is <SHOP_PASSPHRASE>.\n"
+
+
 def test_recordings_in_json_are_fixed_too(project: Path) -> None:
     """With escapes that YAML does not know, and line ends of Windows, which stay."""
     headers = {"Authorization": ["Bearer x-1"], "content-type": ["application/json"]}
