@@ -19,8 +19,11 @@ _SPARED = re.compile(
     |placeholder|sanitized|scrubbed|removed|secret|test|testing|none|null|unused|any)(?:[\W_]*(?:key|token|api|value))*\W*)["']?""",
     re.IGNORECASE | re.VERBOSE,
 )
-_IN_JSON = re.compile(rf'(?<!\\)"({_NAMED.pattern})"\s*+:\s*+(\[[^\]]{{0,100000}}\]|"(?:[^"\\]|\\.)*+")', re.IGNORECASE)
-_JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*+"')
+_STRING = r'"(?:[^"\\]|\\.)*+"'
+_IN_JSON = re.compile(
+    rf'(?<!\\)"({_NAMED.pattern})"\s*+:\s*+(\[(?:\s*+{_STRING}\s*+,?+)*+\s*+\]|{_STRING})', re.IGNORECASE
+)
+_JSON_TEXT = re.compile(_STRING)
 
 
 def header_values(text: str) -> Iterator[tuple[int, int, str]]:

@@ -191,7 +191,7 @@ def test_a_credential_of_several_lines_in_a_block_is_found(project: Path, monkey
 
 def test_recordings_in_json_are_fixed_too(project: Path) -> None:
     """With escapes that YAML does not know, and line ends of Windows, which stay."""
-    headers = {"Authorization": ["Bearer x-1"], "content-type": ["application/json"]}
+    headers = {"Authorization": ["Bearer [x]-1"], "content-type": ["application/json"]}
     recorded = {"interactions": [{"request": {"headers": headers, "body": f"😀 {SECRET} \\ {KEY}"}}]}
     path = project / "a.json"
     path.write_bytes(json.dumps(recorded, indent=1).replace("\n", "\r\n").encode())
