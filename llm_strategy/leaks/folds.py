@@ -31,6 +31,9 @@ def events(text: str) -> Iterator[tuple[Any, Any]]:
     """
     import yaml
 
+    if text.startswith("\ufeff"):
+        # The parser drops it, and would count all places from behind it.
+        text = f"\n{text[1:]}"
     try:
         parser = (yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader)(text)
         next_event: Callable[[], Any] = parser.get_event

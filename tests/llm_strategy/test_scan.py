@@ -189,6 +189,15 @@ def test_a_credential_of_several_lines_in_a_block_is_found(project: Path, monkey
     assert path.read_text("utf-8") == "response:\n  content: |-\n    It is <SHOP_PASSPHRASE>.\n"
 
 
+def test_a_mark_of_the_byte_order_stays(project: Path) -> None:
+    """Editors of Windows put it before a file; what stands behind it is found in its place."""
+    path = project / "a.yaml"
+    path.write_text("\ufeffheaders:\n  authorization: [abc]\n", "utf-8")
+
+    assert main(["scan", "--fix", str(path)]) == 1
+    assert path.read_text("utf-8") == '\ufeffheaders:\n  authorization: ["<authorization>"]\n'
+
+
 def test_recordings_in_json_are_fixed_too(project: Path) -> None:
     """With escapes that YAML does not know, and line ends of Windows, which stay."""
     headers = {"Authorization": ["Bearer [x]-1"], "content-type": ["application/json"]}
