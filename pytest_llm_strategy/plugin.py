@@ -149,6 +149,11 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
         yield
 
 
+@pytest.hookimpl(specname="pytest_runtest_setup")
+def pytest_runtest_setup_of_http(item: pytest.Item) -> None:
+    item.stash[TEST].check_http()
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     test = item.stash[TEST]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ class TestScope:
         plain = variant.plain if variant else item.nodeid
         self.expect_miss = bool(options.get("expect_miss"))
         self._http = bool(options.get("http"))
+        self._no_http: str | None = None
         name = options.get("name")
         self.opened = session.open(
             session.named_path(name) if name else session.test_path(plain, twin=has_greater_twin(item)),
@@ -159,11 +160,21 @@ class TestScope:
     def close(self) -> None:
         self.session.close(self.opened, passed=self.passed, complete=not _is_given(self.item))
 
-    def http(self) -> AbstractContextManager[Any]:
-        """What takes in the HTTP calls of the test, where its marker asks for it."""
-        if not self._http:
-            return nullcontext()
-        return self.session.intercept(self.opened)
+    @contextmanager
+    def http(self) -> Iterator[None]:
+        """Takes in the HTTP calls of the test, where its marker asks for it."""
+        with ExitStack() as stack:
+            if self._http and self._no_http is None:
+                try:
+                    stack.enter_context(self.session.intercept(self.opened))
+                except ImportError as error:
+                    self._no_http = str(error)
+            yield
+
+    def check_http(self) -> None:
+        """Before any fixture runs, which would ask a provider: fails where HTTP calls cannot be taken in."""
+        if self._no_http is not None:
+            raise pytest.fail.Exception(self._no_http, pytrace=False)
 
 
 _OPTIONS = ("name", "mode", "http", "repeat", "expect_miss")
