@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -64,7 +65,11 @@ def fix(path: Path, secrets: Known) -> Sequence[str]:
 
 def _text(path: Path) -> str | None:
     """The text of a file; None where it is binary."""
-    size = path.stat().st_size
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        # A pipe would be waited for, and a device never ends.
+        raise CassetteError(f"{path} is no ordinary file and is not looked into")
+    size = status.st_size
     if size > LARGEST:
         raise CassetteError(f"{path} has more than {LARGEST >> 20} MiB and is not looked into")
     data = path.read_bytes()

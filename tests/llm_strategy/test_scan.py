@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -349,6 +350,18 @@ def test_binary_files_are_passed_over(project: Path) -> None:
     """What looks like a key in an image is chance."""
     (project / "a.png").write_bytes(b"\x89PNG\0\0" + KEY.encode())
     assert main(["scan", "a.png"]) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_waited_for(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is named, as what cannot be read, and the other files are looked into."""
+    os.mkfifo(project / "a.yaml")
+    (project / "b.yaml").write_text(KEY)
+
+    assert main(["scan", "."]) == 5
+    printed = capsys.readouterr()
+    assert "a.yaml is no ordinary file" in printed.err
+    assert "b.yaml:1: OpenAI" in printed.out
 
 
 def test_links_stay_links(project: Path) -> None:
