@@ -47,10 +47,13 @@ class Rule(NamedTuple):
         return self.anchors[0] if self.place == "word" and len(self.anchors) == 1 else ""
 
 
-# In JSON a line end is two characters, of which the second is a letter, and a letter that is not ASCII's is six; in an
-# address a delimiter is three.
+# In JSON a line end is two characters, of which the second is a letter, and a letter that is not ASCII's is six, in
+# Python four; in an address a delimiter is three; a terminal's colours end in an m.
 _HEX = "[0-9A-Fa-f]"
-_BEFORE = rf"(?:(?<!{{0}})|(?<=\\[nrt])|(?<=%{_HEX}{_HEX})|(?<=\\u{_HEX * 4}))"
+_BEFORE = (
+    rf"(?:(?<!{{0}})|(?<=\\[nrt])|(?<=%{_HEX}{_HEX})|(?<=\\x{_HEX}{_HEX})|(?<=\\u{_HEX * 4})"
+    r"|(?<=[\[;][0-9]m)|(?<=[\[;][0-9][0-9]m))"
+)
 _WORD = _BEFORE.format(r"\w")
 _DASHED = _BEFORE.format(r"[\w-]")
 

@@ -53,7 +53,7 @@ def test_each_rule_finds_its_examples(rule: Rule) -> None:
     for example in rule.examples:
         sentence = f"密钥{example}。"
         texts = (example, f"a\n{example}\nb", json.dumps({"a": f"b\n{example}\nc"}), sentence, json.dumps(sentence))
-        for text in texts:
+        for text in (*texts, repr(f"é{example}".encode("latin-1")), f"\x1b[32m{example}\x1b[0m", f"\x1b[1;7m{example}"):
             replaced = placeholders(text)
             assert not [letters for letters in INVENTED if letters in replaced], replaced
             assert placeholder in replaced
