@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import linecache
+import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
 Report = Callable[[str, str, str, str], None]
 """Takes function, what changes in which part of its prompt, the value as it may be shown, and the key of the call."""
 
-STARTED = datetime.now().astimezone()
+
+def _now() -> datetime:
+    """The present, also where a test has stopped the clock: what it shows then is the same in the next run."""
+    seconds = time.clock_gettime(time.CLOCK_REALTIME) if hasattr(time, "clock_gettime") else time.time()
+    return datetime.fromtimestamp(seconds, UTC).astimezone()
+
+
+STARTED = _now()
 """What a file held before this process began was not made in it."""
 
 _LARGEST = 1 << 20
@@ -66,7 +74,7 @@ def look_at(
 
     `again` is what it takes to render the prompt in a second process too.
     """
-    now = datetime.now().astimezone()
+    now = _now()
     name = ask.site.function or "a model call"
     told: dict[str, str] = {}
     for subject, text in _pieces(ask):

@@ -255,6 +255,29 @@ def test_a_block_warns_outside_pytest(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+FROZEN = """
+import datetime, warnings
+class Frozen(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls(2024, 5, 1, 12, tzinfo=tz)
+datetime.datetime = Frozen
+import shop
+from llm_strategy import use_cassette
+warnings.simplefilter("error")
+with use_cassette("x.yaml", "new"):
+    shop.ask(f"since {datetime.datetime.now().isoformat()}")
+print("nothing is named")
+"""
+
+
+def test_a_clock_that_stands_still_is_a_constant(tmp_path: Path) -> None:
+    """A test that stops the clock has the same time in its prompts in every run."""
+    (tmp_path / "shop.py").write_text(SHOP, "utf-8")
+    done = run(FROZEN, cwd=tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    assert done.stdout == "nothing is named\n", done.stderr
+
+
 def test_the_second_process_can_be_left_out(tmp_path: Path) -> None:
     """By a variable; what is found by its form is found all the same."""
     (tmp_path / "shop.py").write_text(SHOP)
