@@ -122,7 +122,7 @@ def _escaped(value: str) -> Iterator[str]:
         quote(value, errors="replace"),
         quote_plus(value, errors="replace"),
         # What stands in an address already, and is made fit for it: delimiters stay.
-        quote(value, safe="!$%&'()*+,/:;=?@[]", errors="replace"),
+        quote(value, safe="!$%&'*+,/:;=?@()[]", errors="replace"),
     ):
         yield encoded
         yield re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), encoded)
