@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 LARGEST = 64 << 20
 """Characters of a file that is parsed."""
 _DEEPEST = 200
-_FOLD = r"(?:(?<![ \t])[ \t]++)?\r?\n(?:[ \t]*+\r?\n)*+[ \t]*+"
+_FOLD = r"(?:(?<![ \t])[ \t]++)?\r?\n(?>(?:[ \t]*+\r?\n)*)[ \t]*+"
 _PATTERNS = {
     None: re.compile(_FOLD),
     "'": re.compile(rf"''|{_FOLD}"),

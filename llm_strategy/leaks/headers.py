@@ -21,7 +21,7 @@ _SPARED = re.compile(
 )
 _STRING = r'"(?:[^"\\]|\\.)*+"'
 _IN_JSON = re.compile(
-    rf'(?<!\\)"({_NAMED.pattern})"\s*+:\s*+(\[(?:\s*+{_STRING}\s*+,?+)*+\s*+\]|{_STRING})', re.IGNORECASE
+    rf'(?<!\\)"({_NAMED.pattern})"\s*+:\s*+(\[(?>(?:\s*+{_STRING}\s*+,?+)*)\s*+\]|{_STRING})', re.IGNORECASE
 )
 _JSON_TEXT = re.compile(_STRING)
 
