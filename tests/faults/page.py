@@ -37,6 +37,7 @@ class Row(NamedTuple):
 
 _CLI = "tests/llm_strategy/test_cli.py"
 _CASSETTE = "tests/llm_strategy/test_cassette.py"
+_WRITERS = "tests/faults/test_parallel_writers.py"
 _MODES = "tests/pytest_llm_strategy/test_record_modes.py"
 
 SECTIONS: Mapping[str, Sequence[Row]] = {
@@ -46,7 +47,7 @@ SECTIONS: Mapping[str, Sequence[Row]] = {
             ["killed"],
             faults=["killed while recording"],
         ),
-        Row("A torn last document is reported and dropped, the rest is used", ["a file cut off"], [_CASSETTE]),
+        Row("A torn last document is reported and dropped, the rest is used", tests=[_CASSETTE]),
         Row(
             "A full disk, a read-only folder, a failing `write`, `fsync` or `replace`, at every system call in turn: what was there is intact, and the error names the file",
             ["failing system calls", "full disk", "writes cut short", "read-only folder"],
@@ -63,17 +64,26 @@ SECTIONS: Mapping[str, Sequence[Row]] = {
             faults=["threads on one cassette", "threads in one block"],
         ),
         Row("100 tasks with answers in any order give one content of the file", ["tasks"]),
-        Row("Processes, spawned ones too, record into one cassette", ["processes"]),
+        Row(
+            "Processes, spawned ones too, record into one cassette",
+            tests=[f"{_WRITERS}::test_child_processes_of_a_block", "tests/llm_strategy/test_session.py"],
+        ),
         Row(
             "Workers of pytest-xdist with one cassette for 40 tests keep 40 calls",
             ["workers on one cassette"],
             faults=["xdist workers on one cassette"],
         ),
-        Row("What two workers need at the same time is asked once", ["a session fixture"]),
-        Row("A lock that is held says so after a time, and a killed process holds none", ["locks"]),
+        Row(
+            "What two workers need at the same time is asked once, a session fixture's calls too",
+            tests=[f"{_WRITERS}::test_workers_on_one_shared_cassette"],
+        ),
+        Row(
+            "A lock that is held says so after a time, and a killed process holds none",
+            tests=[f"{_WRITERS}::test_a_lock_times_out_with_a_message_and_goes_with_its_process"],
+        ),
         Row(
             "A test's own cassette loses what is stale only after a complete pass; a shared one only by `llm-strategy prune`; a file that no test owns is listed, never deleted unasked",
-            ["pruning"],
+            tests=["tests/pytest_llm_strategy/test_pruning.py", "tests/llm_strategy/test_prune.py"],
         ),
         Row(
             "A parameter inserted before others shifts the names of 300 cassettes: nothing is asked again, nothing is lost",
@@ -88,27 +98,36 @@ SECTIONS: Mapping[str, Sequence[Row]] = {
             faults=["a prompt that changed"],
         ),
         Row(
-            "A program has the same keys under 20 hash seeds, 3 time zones, 3 locales, Python 3.11 to 3.13, the oldest and newest pydantic, and after a checkout with CRLF",
+            "A program has the same keys under 20 hash seeds, 3 time zones, 3 locales, Python 3.11 to 3.13, the oldest and newest pydantic (but where one writes another schema), and after a checkout with CRLF",
             ["the same keys"],
             ["tests/llm_strategy/test_keys.py"],
         ),
-        Row("Where a new version of a dependency changes a schema, the miss says so", ["library versions"]),
+        Row(
+            "Where a new version of a dependency changes a schema, the miss says so",
+            tests=["tests/llm_strategy/test_versions.py"],
+        ),
         Row(
             "Values that change from run to run are named when they are recorded",
             ["changing values", "constants in prompts", "the second process"],
         ),
-        Row("`llm-strategy why KEY` shows what keeps changing", ["why"]),
+        Row("`llm-strategy why KEY` shows what keeps changing", tests=["tests/llm_strategy/test_why.py"]),
         Row(
             "Every byte flipped: the right answer or a clear error, never a wrong answer",
             ["a changed byte"],
         ),
         Row(
+            "Cut off anywhere: what is whole is replayed, the rest is missing",
+            ["a file cut off"],
+        ),
+        Row(
             "Conflict markers, another format version, a duplicate, an empty file, a folder in its place: each has a message of its own",
-            ["bad files"],
-            [_CASSETTE],
+            tests=[
+                "tests/faults/test_hostile_files.py::test_each_bad_state_of_a_file_is_named_with_what_to_do",
+                _CASSETTE,
+            ],
         ),
         Row("`llm-strategy verify` finds what was edited, and `--accept` signs replies, never requests", (), [_CLI]),
-        Row("`llm-strategy merge` keeps the calls of both branches", ["merge"]),
+        Row("`llm-strategy merge` keeps the calls of both branches", tests=["tests/llm_strategy/test_merge.py"]),
         Row(
             "`ls`, `show` and `diff` say what is there and what has changed",
             (),
@@ -121,13 +140,19 @@ SECTIONS: Mapping[str, Sequence[Row]] = {
         ),
     ),
     "It leaks nothing": (
-        Row("Each rule finds the credential that it is for", ["rules"], ["tests/llm_strategy/test_redaction.py"]),
+        Row("Each rule finds the credential that it is for", tests=["tests/llm_strategy/test_redaction.py"]),
         Row(
             "No way out (cassettes, snapshots, reports, errors, logs, JUnit XML) lets a credential through",
             ["a credential on its way"],
         ),
-        Row("Recorded as one user, in one home and environment, it replays as another", ["another user"]),
-        Row("`llm-strategy scan` finds credentials in cassettes, ours and vcrpy's, and never prints them", ["scan"]),
+        Row(
+            "Recorded as one user, in one home and environment, it replays as another",
+            tests=["tests/faults/test_leaks.py::test_another_user_replays_what_one_has_recorded"],
+        ),
+        Row(
+            "`llm-strategy scan` finds credentials in cassettes, ours and vcrpy's, and never prints them",
+            tests=["tests/llm_strategy/test_scan.py"],
+        ),
         Row("A hostile file runs no code, and takes bounded memory and time", ["a hostile file", "hostile text"]),
     ),
     "It scales": (
