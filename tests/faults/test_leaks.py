@@ -248,7 +248,7 @@ def test_another_user_replays_what_one_has_recorded(keys: dict[str, str], tmp_pa
     (tmp_path / "project" / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
     (tmp_path / "project" / "test_ways.py").write_text(USERS, "utf-8")
     home = tmp_path / "homes" / "ada.first"
-    told = f"In /work/ada.first/shop, {home}/notes.txt and /home/ada.first it says {SECRET}."
+    told = f"In /srv/ada.first/shop, {home}/notes.txt and /home/ada.first it says {SECRET}."
     with Loopback(json.dumps({"return_value": told})) as server:
         first = {"SHOP_PASSWORD": SECRET, "OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": server.url}
         recorded = run_as("ada.first", tmp_path, "--llm-record", "--snapshot-update", **first)
