@@ -14,6 +14,7 @@ from llm_strategy.cassette.disk import replace_file
 from llm_strategy.cassette.emitter import emit
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.store import CassetteFile
+from llm_strategy.cassette.versions import rendered_by
 from llm_strategy.errors import CassetteError
 from llm_strategy.values import JSON
 
@@ -159,6 +160,7 @@ def _header(base: Mapping[str, JSON], ours: Mapping[str, JSON], theirs: Mapping[
     for name in base:
         if name not in ours or name not in theirs:
             merged.pop(name, None)
-    names = list(dict.fromkeys([*document.answered_by(ours), *document.answered_by(theirs)]))
-    merged["answered_by"] = names[0] if len(names) == 1 else names
+    for name, read in (("answered_by", document.answered_by), ("rendered_by", rendered_by)):
+        if name in merged:
+            merged[name] = document.one_or_list(list(dict.fromkeys([*read(ours), *read(theirs)])))
     return merged

@@ -78,17 +78,18 @@ def header_document(
 ) -> bytes:
     """The document that a cassette begins with. `kept` are fields of the header that stand already."""
     header: dict[str, JSON] = {"format": FORMAT, "version": VERSION}
-    header["answered_by"] = _one_or_list(answered_by)
+    header["answered_by"] = one_or_list(answered_by)
     if recorded_by is not None:
         header["recorded_by"] = recorded_by
     header["written_by"] = f"llm-strategy {own_version()}"
     if rendered_by:
-        header["rendered_by"] = _one_or_list(rendered_by)
+        header["rendered_by"] = one_or_list(rendered_by)
     header |= {name: value for name, value in kept.items() if name not in header}
     return emit(each_text(header, conceal)).encode("utf-8")
 
 
-def _one_or_list(names: Sequence[str]) -> JSON:
+def one_or_list(names: Sequence[str]) -> JSON:
+    """Names as a header has them."""
     return names[0] if len(names) == 1 else list(names)
 
 

@@ -18,8 +18,7 @@ from typing import Any
 
 from llm_strategy.cassette.account import Account
 from llm_strategy.cassette.miss import shown
-from llm_strategy.cassette.naming import test_cassette
-from llm_strategy.cassette.rerecording import NEW_SUFFIX
+from llm_strategy.cassette.naming import NEW_SUFFIX, test_cassette
 from llm_strategy.cassette.run import Recorded, Run
 from llm_strategy.cassette.stale import remove, stale_in
 from llm_strategy.cassette.store import open_file

@@ -13,7 +13,9 @@ _LONGEST = 100
 _MARKED = re.compile(r"-(?=[0-9]*[a-f])[0-9a-f]{8}\Z")
 """What looks like a name with a hash; eight digits are a date."""
 SUFFIX = ".yaml"
-_TAKEN = (SUFFIX, ".new")
+NEW_SUFFIX = f".new{SUFFIX}"
+"""What was asked afresh, until the test that asked has passed."""
+_TAKEN = (SUFFIX, NEW_SUFFIX.removesuffix(SUFFIX))
 """Endings of the names of other files: a folder `x.yaml` would stand in the place of a cassette."""
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from llm_strategy.cassette.entry import Entry
+from llm_strategy.cassette.naming import NEW_SUFFIX
 from llm_strategy.cassette.store import open_file
 from llm_strategy.cassette.survey import keys_in
 from llm_strategy.errors import CassetteError
@@ -23,7 +24,7 @@ class Project:
     def _paths(self) -> dict[str, list[Path]]:
         paths: dict[str, list[Path]] = {}
         for path in sorted(self.folder.rglob("*.yaml")):
-            if not path.name.endswith(".new.yaml"):
+            if not path.name.endswith(NEW_SUFFIX):
                 for key in keys_in(path):
                     paths.setdefault(key, []).append(path)
         return paths
@@ -31,7 +32,7 @@ class Project:
     def add(self, key: str, path: Path) -> None:
         """Note a call that was recorded just now, if in a cassette of the project."""
         with self._lock:
-            if not path.name.endswith(".new.yaml") and path.resolve().is_relative_to(self.folder.resolve()):
+            if not path.name.endswith(NEW_SUFFIX) and path.resolve().is_relative_to(self.folder.resolve()):
                 self._paths.setdefault(key, []).append(path)
 
     def find(self, key: str, occurrence: int, *, apart_from: Path) -> Entry | None:

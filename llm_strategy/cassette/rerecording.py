@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 from llm_strategy.cassette.disk import naming
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.miss import shown
+from llm_strategy.cassette.naming import NEW_SUFFIX
 from llm_strategy.cassette.store import CassetteFile, open_file
 
 if TYPE_CHECKING:
     from llm_strategy.cassette.scope import CassetteScope
 
-NEW_SUFFIX = ".new.yaml"
 _EARLIER_SUFFIX = f".earlier{NEW_SUFFIX}"
 
 
@@ -75,7 +75,8 @@ def _set_aside(left: CassetteFile, earlier: Path) -> None:
         kept = open_file(earlier)
         newer = Counter(entry.key for entry in left.entries)
         kept.adopt(left.entries, None, beyond=newer)
-        left.path.unlink()
+        with naming(left.path):
+            left.path.unlink()
     else:
         with naming(left.path):
             os.replace(left.path, earlier)

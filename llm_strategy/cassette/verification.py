@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from llm_strategy.canonical import digest
 from llm_strategy.cassette import document
@@ -31,22 +31,51 @@ def _read(path: Path) -> CassetteFile:
     return file
 
 
-def problems(path: Path) -> Iterator[str]:
-    """What is wrong with a cassette's documents, a line each. Raises CassetteError for what is none."""
+class Verdict(NamedTuple):
+    """What there is to say of a cassette, a line each.
+
+    `problems` are wrong, `missing` are files that it refers to and that are not there (what is damaged refers to none),
+    `remarks` are worth knowing about a good one, each as the end of a sentence.
+    """
+
+    problems: list[str]
+    missing: list[str]
+    remarks: list[str]
+
+
+def examine(path: Path) -> Verdict:
+    """Look at every document of a cassette. Raises CassetteError for what is none."""
     file = _read(path)
+    verdict = Verdict([], [], list(_file_remarks(file)))
     if file.torn:
-        yield f"{path}: the last document is torn; the next recording drops it"
+        verdict.problems.append(f"{path}: the last document is torn; the next recording drops it")
+    first: dict[bytes, Entry] = {}
     for entry in file.entries:
         try:
-            parsed = entry.parsed
-            document.check_response(entry.key, parsed.get("response"), parsed.get("digest"), entry)
-            document.check_request(parsed.get("request"), parsed.get("request_digest"), entry)
-            yield from (f"{entry.place}: {problem}" for problem in _form_problems(parsed))
-            for name, problem in blob_problems(parsed, file.path):
-                if problem is not None:
-                    yield f"{entry.place}: the blob {shown(name)} {problem}; restore it, or record again: {_AGAIN}"
+            _examine(entry, file.path, first.setdefault(entry.raw, entry), verdict)
         except CassetteError as error:
-            yield str(error)
+            verdict.problems.append(str(error))
+    return verdict
+
+
+def problems(path: Path) -> Sequence[str]:
+    """What is wrong with a cassette's documents, a line each. Raises CassetteError for what is none."""
+    return examine(path).problems
+
+
+def _examine(entry: Entry, cassette: Path, equal: Entry, verdict: Verdict) -> None:
+    """Look at one document; `equal` is the first that says the same."""
+    parsed = entry.parsed
+    document.check_response(entry.key, parsed.get("response"), parsed.get("digest"), entry)
+    document.check_request(parsed.get("request"), parsed.get("request_digest"), entry)
+    verdict.problems.extend(f"{entry.place}: {problem}" for problem in _form_problems(parsed))
+    for name, problem in blob_problems(parsed, cassette):
+        cure = f"restore it, or record again: {_AGAIN}"
+        if problem is None:
+            verdict.missing.append(f"{entry.place}: the blob {name} is missing; {cure}")
+        else:
+            verdict.problems.append(f"{entry.place}: the blob {shown(name)} {problem}; {cure}")
+    verdict.remarks.extend(_remarks(entry, parsed, equal))
 
 
 def _form_problems(parsed: dict[str, JSON]) -> Iterator[str]:
@@ -59,10 +88,8 @@ def _form_problems(parsed: dict[str, JSON]) -> Iterator[str]:
         yield "one of its pieces is empty: take it out, then accept the change with `llm-strategy verify --accept`"
 
 
-def remarks(path: Path) -> Iterator[str]:
-    """What is worth knowing about a good cassette, each as the end of a sentence."""
-    file = _read(path)
-    data = path.read_bytes()
+def _file_remarks(file: CassetteFile) -> Iterator[str]:
+    data = file.path.read_bytes()
     if not file.entries:
         yield "it holds no call: record some with `pytest --llm-record`, or remove it"
     elif b"\r\n" in data:
@@ -71,25 +98,16 @@ def remarks(path: Path) -> Iterator[str]:
         yield "it begins with a byte order mark, which an editor has put there: save it as UTF-8 without BOM"
     elif not is_own_format(data):
         yield "another tool has changed its format"
-    first: dict[bytes, Entry] = {}
-    for entry in file.entries:
-        other = first.setdefault(entry.raw, entry)
-        if other is not entry:
-            yield (
-                f"{shown_place(entry)} repeats {shown_place(other)}: right where the same is asked twice; otherwise "
-                "`pytest --llm-record` removes it (from a cassette that tests share: `llm-strategy prune`)"
-            )
-        if unknown := [name for name in entry.parsed if name not in _FIELDS]:
-            yield f"{shown_place(entry)} has fields that this version does not know: {', '.join(map(repr, unknown))}"
 
 
-def missing_blobs(path: Path) -> Iterator[str]:
-    """The files that a cassette refers to and that are not there, a line each. What is damaged refers to none."""
-    for entry in _read(path).entries:
-        with suppress(CassetteError, ValueError, TypeError):
-            for name, problem in blob_problems(entry.parsed, path):
-                if problem is None:
-                    yield f"{entry.place}: the blob {name} is missing; restore it, or record again: {_AGAIN}"
+def _remarks(entry: Entry, parsed: dict[str, JSON], equal: Entry) -> Iterator[str]:
+    if equal is not entry:
+        yield (
+            f"{shown_place(entry)} repeats {shown_place(equal)}: right where the same is asked twice; otherwise "
+            "`pytest --llm-record` removes it (from a cassette that tests share: `llm-strategy prune`)"
+        )
+    if unknown := [name for name in parsed if name not in _FIELDS]:
+        yield f"{shown_place(entry)} has fields that this version does not know: {', '.join(map(repr, unknown))}"
 
 
 def accept(path: Path) -> int:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llm_strategy.cassette.entry import Entry
-from llm_strategy.cassette.rerecording import NEW_SUFFIX, replaced_path
+from llm_strategy.cassette.naming import NEW_SUFFIX
+from llm_strategy.cassette.rerecording import replaced_path
 from llm_strategy.cassette.store import open_file
 from llm_strategy.cli.changes import Change, changes
 from llm_strategy.cli.outcome import GOOD, MISSING, USAGE, complain

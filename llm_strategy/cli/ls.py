@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from llm_strategy.cassette.miss import shown
+from llm_strategy.cassette.naming import NEW_SUFFIX
 from llm_strategy.cassette.obstacle import missing
-from llm_strategy.cassette.rerecording import NEW_SUFFIX, replaced_path
+from llm_strategy.cassette.rerecording import replaced_path
 from llm_strategy.cassette.store import open_file
 from llm_strategy.cassette.unreferenced import blobs_below
 from llm_strategy.cli.judgements import Findings, last_findings

@@ -12,8 +12,8 @@ from pathlib import Path
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.judgement import Judgement, find_judgement, fingerprint, read_judgement
 from llm_strategy.cassette.miss import shown, shown_place
+from llm_strategy.cassette.naming import NEW_SUFFIX
 from llm_strategy.cassette.obstacle import missing
-from llm_strategy.cassette.rerecording import NEW_SUFFIX
 from llm_strategy.cassette.run import Recorded
 from llm_strategy.cassette.stale import recorded, remove
 from llm_strategy.cassette.store import open_file

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from llm_strategy.cassette.miss import shown_place
-from llm_strategy.cassette.verification import accept, missing_blobs, problems, remarks
+from llm_strategy.cassette.verification import accept, examine
 from llm_strategy.cli.judgements import Findings, last_findings
 from llm_strategy.cli.outcome import CORRUPT, GOOD, MISSING, STALE, complain
 from llm_strategy.cli.places import add_paths, files, named, printable
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
                 signed = accept(path)
                 print(f"{path}: {signed} signed anew" if signed else f"{path}: good")
                 continue
-            found, missing = list(problems(path)), list(missing_blobs(path))
+            found, missing, remarks = examine(path)
             stale = [] if found or findings is None else list(_stale(path, findings))
         except (CassetteError, OSError) as error:
             code = max(code, complain(path, error))
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(problem, file=sys.stderr)
         code = max(code, CORRUPT if found else STALE if stale else MISSING if missing else GOOD)
         if not found and not missing and not stale:
-            said = [f"{path}: good, though {remark}" for remark in remarks(path)]
+            said = [f"{path}: good, though {remark}" for remark in remarks]
             print("\n".join(said or [f"{path}: good"]))
     return code
 

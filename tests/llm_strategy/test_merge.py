@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import pytest
 
 from llm_strategy import Cassette, CassetteError, ScriptedModel, llm_strategy, use_cassette
@@ -134,16 +135,19 @@ def test_where_both_have_changed_a_call_both_stand_between_markers(
 
 
 def test_headers_are_merged(tmp_path: Path) -> None:
-    """All that has answered is named; a field that one side has added stays."""
+    """All that has answered or rendered is named; a field that one side has added stays."""
     base, ours, theirs = (tmp_path / f"{name}.yaml" for name in ("base", "ours", "theirs"))
     record(base, A, name="test:one")
     record(ours, A, B, name="test:one")
     record(theirs, A, C, name="test:two")
-    theirs.write_text(theirs.read_text("utf-8").replace("\n---\nkey", '\nnote: "kept"\n---\nkey', 1), "utf-8")
+    own = f'rendered_by: "pydantic {pydantic.VERSION}"'
+    changed = theirs.read_text("utf-8").replace(own, 'rendered_by: "pydantic 2.10.0"\nnote: "kept"', 1)
+    theirs.write_text(changed, "utf-8")
 
     assert main(["merge", str(base), str(ours), str(theirs)]) == 0
     header = Cassette(ours).header
     assert header["answered_by"] == ["test:one", "test:two"]
+    assert header["rendered_by"] == [f"pydantic {pydantic.VERSION}", "pydantic 2.10.0"]
     assert header["note"] == "kept"
 
 
