@@ -13,7 +13,7 @@ import pytest
 
 from llm_strategy import CassetteError, CassetteMiss
 from llm_strategy.cassette.store import CassetteFile
-from llm_strategy.cassette.verification import examine, problems
+from llm_strategy.cassette.verification import examine
 from tests.faults import sample
 from tests.faults.conftest import Faults
 
