@@ -69,28 +69,25 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
                 shared=True,
                 command="pytest --llm-record" if session else None,
                 alongside=number,
+                http=self._http,
             ),
             account=session.account if session else None,
             project=session.project if session else None,
             parent=around,
             facts=facts,
         )
-        stack = ExitStack()
-        try:
-            if self._http:
-                from llm_strategy.http import intercept
-
-                stack.enter_context(intercept(scope))
-        except BaseException:
-            give_back()
-            raise
-        if session is None:
-            slot.blocks.append(scope)
         end = ExitStack()
         end.callback(give_back)
+        if self._http:
+            from llm_strategy.http import install, uninstall
+
+            install()
+            end.callback(uninstall)
+        if session is None:
+            slot.blocks.append(scope)
         if facts is not (session and session.facts):
             end.callback(facts.end)
-        self._open.append(_Opened(scope, enter_block(scope), stack, end, open_to_children(scope)))
+        self._open.append(_Opened(scope, enter_block(scope), end, open_to_children(scope)))
         return scope
 
     def __exit__(
@@ -99,13 +96,12 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
         # Several tasks or threads may be inside one object: each leaves the block that it entered.
         here = current()
         mine = [at for at, opened in enumerate(self._open) if opened.scope is here]
-        scope, token, interception, end, journal = self._open.pop(mine[-1] if mine else -1)
+        scope, token, end, journal = self._open.pop(mine[-1] if mine else -1)
         leave_block(token)
         if scope in slot.blocks:
             slot.blocks.remove(scope)
         with end:
-            scope.close()
-            interception.__exit__(kind, error, traceback)
+            scope.end(passed=error is None)
             session = running()
             close_to_children(scope, journal, session.run if session else None)
             commit(scope, passed=error is None)
@@ -151,7 +147,6 @@ class _Opened(NamedTuple):
 
     scope: CassetteScope
     token: Token[Scope | None]
-    interception: ExitStack
     end: ExitStack
     journal: Path
 

@@ -142,10 +142,14 @@ class Scope:
     """A stretch of a program whose calls belong together; this one asks every time and keeps nothing.
 
     `parent` is a scope around it, whose log gets the calls too if it `hears_inner` ones. `default_model`
-    names the model of functions that name none.
+    names the model of functions that name none. `http` says whether it takes in what clients send over HTTP.
     """
 
     hears_inner = True
+
+    @property
+    def http(self) -> bool:
+        return False
 
     def __init__(self, parent: Scope | None = None, default_model: str | None = None) -> None:
         self.calls = CallLog()
@@ -192,6 +196,7 @@ def current() -> Scope | None:
             "a thread that does not say which of the open use_cassette blocks it belongs to: start it with "
             "asyncio.to_thread or contextvars.copy_context().run, or open the block inside it",
             "a thread without its block",
+            http=any(block.http for block in open_blocks),
         )
     if open_blocks:
         return open_blocks[0]
@@ -202,10 +207,15 @@ def current() -> Scope | None:
 class Unknown(Scope):
     """Where several blocks are open and none is known to be the caller's own: asking could cost money."""
 
-    def __init__(self, where: str, cause: str) -> None:
+    def __init__(self, where: str, cause: str, *, http: bool = False) -> None:
         super().__init__()
         self._where = where
         self._cause = cause
+        self._http = http
+
+    @property
+    def http(self) -> bool:
+        return self._http
 
     def enter(self, ask: Ask) -> Turn:
         if ask.source is not None and not ask.source.recorded:

@@ -1,4 +1,5 @@
-"""The credentials of this machine: values of environment variables, in every form in which they could be written.
+"""The credentials of this machine, in every form in which they could be written: values of environment variables, and
+what HTTP calls were sent with.
 
 They act on what is written, reported or raised, never on a key: another machine has other values.
 """
@@ -28,6 +29,12 @@ _SEAM = re.compile(r"""(['"])\n[ \t]*b?\1""")
 _LEAST_CUT, _LONGEST_CUT = 6, 300
 """Characters of a shortened value that are taken for it; pytest leaves no more than 240."""
 
+SENT = "credential"
+"""Stands for the name of a variable where a credential was seen in an HTTP call, in no variable."""
+_MOST_SENT = 64
+_sent: dict[str, None] = {}
+"""Credentials that were sent, the last ones; some services are sent a new one every hour."""
+
 
 @lru_cache(maxsize=1024)
 def _is_credential(name: str) -> bool:
@@ -35,7 +42,7 @@ def _is_credential(name: str) -> bool:
 
 
 class Known(NamedTuple):
-    """The credentials in the environment at one moment: `forms` pairs each text with the variable's name."""
+    """The credentials that are known at one moment: `forms` pairs each text with the name of its variable, or SENT."""
 
     forms: tuple[tuple[str, str], ...]
 
@@ -77,9 +84,25 @@ def _without_cut(text: str, form: str, placeholder: str) -> str:
 
 
 def known() -> Known:
-    """What is in the environment now. To be asked once for all texts that are written together."""
+    """What is in the environment now, and what was sent. To be asked once for all texts that are written together."""
     values = ((name, os.environ.get(name, "")) for name in filter(_is_credential, os.environ))
-    return _known(tuple((name, value) for name, value in values if _is_secret(value)))
+    sent = ((SENT, value) for value in tuple(_sent))
+    return _known((*((name, value) for name, value in values if _is_secret(value)), *sent))
+
+
+def remember(value: str) -> None:
+    """Know a credential that a call is sent with, for as long as this process runs."""
+    if value not in _sent and _is_secret(value):
+        if len(_sent) >= _MOST_SENT:
+            _sent.pop(next(iter(_sent)), None)
+        _sent[value] = None
+
+
+def described(name: str) -> str:
+    """What `Known.find` has found, in words."""
+    if name == SENT:
+        return "a credential that an HTTP call was sent with"
+    return f"the value of the environment variable {name}"
 
 
 def _is_secret(value: str) -> bool:

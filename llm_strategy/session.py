@@ -11,8 +11,9 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
@@ -58,6 +59,13 @@ class OpenScope:
             if self._scope is None:
                 self._scope = self._make()
             return self._scope
+
+    def take_in_http(self) -> None:
+        """Record and replay what clients send over HTTP, too."""
+        with self._lock:
+            self.rules["http"] = True
+            if self._scope is not None:
+                self._scope.rules = replace(self._scope.rules, http=True)
 
     def _make(self) -> CassetteScope:
         from llm_strategy.cassette.scope import CassetteScope, Rules
@@ -199,12 +207,17 @@ class Session:
         else:
             os.environ[slot.CHILD_VARIABLE] = before
 
-    def intercept(self, opened: OpenScope) -> AbstractContextManager[Any]:
+    @contextmanager
+    def intercept(self, opened: OpenScope) -> Iterator[None]:
         """Record and replay what HTTP clients send to providers too, while the result is entered."""
-        from llm_strategy.http import intercept
+        from llm_strategy.http import install, uninstall
 
-        interception: AbstractContextManager[Any] = intercept(opened.scope)
-        return interception
+        opened.take_in_http()
+        install()
+        try:
+            yield
+        finally:
+            uninstall()
 
     def missed(self, opened: OpenScope) -> list[CassetteMiss]:
         """The requests of a scope, and of child processes in it, that had no recording so far."""
@@ -230,7 +243,7 @@ class Session:
             from llm_strategy.cassette.commit import commit
 
             scope = opened.scope
-            scope.close()
+            scope.end(passed=passed)
             self.misses += [(scope.rules.owner or str(scope.path), miss) for miss in misses]
             if scope.rules.mode != "live":
                 commit(scope, passed=passed)

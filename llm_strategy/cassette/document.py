@@ -13,6 +13,7 @@ from llm_strategy.cassette.obstacle import FORMAT, not_ours
 from llm_strategy.cassette.pieces import scrubbed_events, scrubbed_pieces
 from llm_strategy.cassette.versions import own_version
 from llm_strategy.errors import CassetteError, SecretFound
+from llm_strategy.known_secrets import described
 from llm_strategy.log import Call
 from llm_strategy.redaction import conceal, each_text, scrubbing
 from llm_strategy.values import JSON, Request, Response, Usage
@@ -47,8 +48,8 @@ def call_document(call: Call) -> bytes:
     known = secrets.find(text) or credential_in_answer(call.response, secrets)
     if known is not None:
         raise SecretFound(
-            f"the recording of {call.function or 'this call'} would hold the value of the environment variable "
-            f"{known}, in a form that could not be replaced; nothing was written"
+            f"the recording of {call.function or 'this call'} would hold {described(known)}, in a form that could not "
+            "be replaced; nothing was written"
         )
     return text.encode("utf-8")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -21,7 +21,7 @@ from llm_strategy.cassette.store import CassetteFile, open_file
 from llm_strategy.cassette.turns import CassetteTurn, LiveTurn
 from llm_strategy.context import Ask, Scope, Stream, Turn
 from llm_strategy.errors import CassetteMiss, SecretFound
-from llm_strategy.known_secrets import known
+from llm_strategy.known_secrets import described, known
 from llm_strategy.log import Call
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Rules:
     `owner` names the test or fixture whose scope it is, `shared` says that others use the cassette
     too, `repeat="last"` replays the last recording for all later equal requests, `refusal` is why
     recording is not allowed here, if it is not. `command` records what is missing. `alongside` tells apart
-    runs that record into the same cassette afresh at the same time.
+    runs that record into the same cassette afresh at the same time. `http` takes in what clients send over HTTP.
     """
 
     mode: Mode = "replay"
@@ -46,6 +46,7 @@ class Rules:
     repeat: Literal["last"] | None = None
     refusal: str | None = None
     alongside: int = 0
+    http: bool = False
 
 
 @dataclass
@@ -112,8 +113,13 @@ class CassetteScope(Scope):
         self.usage = Usage()
         self.before: Recordings | None = None
         self._streams: WeakSet[Stream] = WeakSet()
+        self._waiting: list[Callable[[bool], None]] = []
         self._lock = threading.Lock()
         self._file: CassetteFile | None = None
+
+    @property
+    def http(self) -> bool:
+        return self.rules.http
 
     @property
     def recording_path(self) -> Path:
@@ -255,6 +261,19 @@ class CassetteScope(Scope):
         for stream in streams:
             stream.end()
 
+    def at_end(self, settle: Callable[[bool], None]) -> None:
+        """Have `settle` called when the scope has ended, with whether what it belongs to has passed."""
+        with self._lock:
+            self._waiting.append(settle)
+
+    def end(self, *, passed: bool) -> None:
+        """Close the scope, and settle what could only wait for its end."""
+        self.close()
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        for settle in waiting:
+            settle(passed)
+
     def left(self, block: CassetteScope) -> None:
         """A `use_cassette` block in this scope has closed. Who keeps account of that is a session, or further out."""
         if isinstance(self.parent, CassetteScope):
@@ -285,6 +304,5 @@ _VOLATILE = ", or mark the parameter Volatile[...]"
 
 def _secret(where: str, name: str, cure: str = "") -> SecretFound:
     return SecretFound(
-        f"{where} holds the value of the environment variable {name}: recorded, it would be published with the "
-        f"cassette. Pass something else{cure}"
+        f"{where} holds {described(name)}: recorded, it would be published with the cassette. Pass something else{cure}"
     )

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from llm_strategy.http.interception import intercept
+from llm_strategy.http.installation import install, uninstall
 
-__all__ = ["intercept"]
+__all__ = ["install", "uninstall"]

@@ -3,95 +3,116 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Hashable, Iterable, Mapping
-from typing import Any, NamedTuple
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
+from llm_strategy import engine
 from llm_strategy.cassette.scope import CassetteScope
 from llm_strategy.cassette.turns import CassetteTurn
-from llm_strategy.context import Ask, Turn
-from llm_strategy.errors import CassetteError, SecretFound
-from llm_strategy.http.traffic import credentials, http_response, replayed
+from llm_strategy.context import Ask, Scope, Turn
+from llm_strategy.errors import CassetteError, CassetteMiss, SecretFound
+from llm_strategy.http import settings
+from llm_strategy.http.receiving import Receiver
+from llm_strategy.http.traffic import Headers, Recorded, is_failure, is_retryable, recorded, retried
+from llm_strategy.known_secrets import SENT, described
 from llm_strategy.log import Call, CallLog
-from llm_strategy.redaction import each_text, find_known
+from llm_strategy.redaction import find_known
+from llm_strategy.values import JSON
 from llm_strategy.wire.bodies import laid_out
-from llm_strategy.wire.contents import contents
 from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse
 
 _RETRIES = "x-stainless-retry-count"
-"""The header in which the clients of OpenAI and Anthropic say that they ask again of themselves."""
+"""The header in which the clients of OpenAI, Anthropic and Groq say how often they have asked again of themselves."""
+_ATTEMPT = "amz-sdk-request"
+"""And in which botocore does: `attempt=2; max=5`."""
 
 
 class Exchange:
-    """One call. To vcrpy's stubs it is a cassette without recordings, to which they append what they fetch."""
+    """One call. Its client asks only if there is nothing `recorded`, and holds the right to ask meanwhile.
 
-    write_protected = False
+    A context manager that gives this right back, unless an answer is on its way by then.
+    """
 
-    def __init__(self, turn: Turn, headers: Mapping[str, str]) -> None:
+    def __init__(self, calls: HTTPCalls, turn: Turn, asker: Hashable) -> None:
         self.turn = turn
-        self.asker = _asker(turn.ask) if turn.call is None else None
-        self.fetched: dict[str, Any] = {}
-        self._headers = headers
+        self.asker = asker
+        self._calls = calls
+        self._receiver: Receiver | None = None
 
-    def can_play_response_for(self, _request: object) -> bool:
-        return False
+    def __enter__(self) -> Self:
+        return self
 
-    def append(self, _request: object, response: dict[str, Any]) -> None:
-        self.fetched = response
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._receiver is None:
+            self.release()
+
+    def acquire(self) -> None:
+        """Take the right to ask, unless the call is answered; it may turn out to be, by another's asking."""
+        if self.turn.call is None:
+            self.turn.acquire()
+
+    async def aacquire(self) -> None:
+        if self.turn.call is None:
+            await engine.acquire(self.turn)
 
     @property
-    def replayed(self) -> tuple[int, dict[str, str], bytes] | None:
-        """Status, headers and body of the recording; None where the server has to be asked."""
+    def recorded(self) -> Recorded | None:
+        """The answer that is recorded; None where the server has to be asked."""
         if self.turn.call is None:
             return None
-        try:
-            return replayed(self.turn.call.response)  # type: ignore[arg-type]  # what else it may be fails below
-        except CassetteError:
-            raise
-        except (AttributeError, TypeError, ValueError) as error:
-            raise CassetteError(f"a recorded HTTP answer is not complete ({error!r}); record again") from None
+        response = self.turn.call.response
+        if not isinstance(response, HTTPResponse):
+            raise CassetteError("a recorded answer to an HTTP call is none; record again: pytest --llm-record=all")
+        self._calls.replayed(self, response)
+        return recorded(response)
 
     def check(self) -> None:
         """Refuse to send what could not be recorded without writing a credential down; raises SecretFound."""
         request = self.turn.ask.request
         if not isinstance(self.turn, CassetteTurn) or not isinstance(request, HTTPRequest):
             return
-        text = laid_out(request.http.get("body"), "")
-        name = find_known(text)
-        if name is not None or self._has_credential(text) or self._has_credential(_read(request.http)):
-            what = f"the value of the environment variable {name}" if name else "the credential that it is sent with"
+        name = find_known(laid_out(request.http.get("body"), ""))
+        if name is not None:
+            sent = "the credential that it is sent with, or an earlier one was"
             raise SecretFound(
-                f"the body of an HTTP call holds {what}: recorded, it would be published with the cassette. Send "
-                "something else"
+                f"the body of an HTTP call holds {sent if name == SENT else described(name)}: recorded, it would be "
+                "published with the cassette. Send something else"
             )
 
-    def answer(self, body: bytes) -> HTTPResponse:
-        """What was fetched, as it is kept. `body` is what the client reads, without any compression."""
-        pairs = ((name, value) for name, values in self.fetched["headers"].items() for value in values)
-        http = http_response(self.fetched["status"]["code"], pairs, body).http
-        if isinstance(self.turn, CassetteTurn) and self._has_credential(_read(http)):
-            raise SecretFound(
-                "an image or file in the answer to an HTTP call holds the credential that the call was sent with; "
-                "nothing was written, since it would be published with the cassette"
-            )
-        return HTTPResponse.of(each_text(dict(http), self._without_credentials))
+    def receive(self, status: int, headers: Headers) -> Receiver:
+        """Take in the answer that has begun to arrive."""
+        self._receiver = Receiver(self, status, headers)
+        self.turn.watch(self._receiver.ending)
+        return self._receiver
 
-    def _has_credential(self, text: str) -> bool:
-        return any(secret in text for secret in credentials(self._headers))
+    def settle(self, response: HTTPResponse) -> None:
+        """The answer is there, as far as it goes; it is durable when this returns, but an error waits."""
+        try:
+            self._calls.settle(self, response)
+        finally:
+            self.release()
 
-    def _without_credentials(self, text: str) -> str:
-        for secret in credentials(self._headers):
-            text = text.replace(secret, "<credential>")
-        return text
+    def ends(self, event: JSON) -> bool:
+        """Whether nothing of the answer follows an event of it."""
+        return isinstance(event, Mapping) and event.get("data") == "[DONE]"
 
+    def release(self) -> None:
+        """Give the right to ask back."""
+        self.turn.release()
 
-def _read(http: Mapping[str, Any]) -> str:
-    """The large contents in the body of an envelope, decoded."""
-    return "\n".join((content.data or b"").decode("latin-1") for content in contents(http))
+    def read_on(self) -> CassetteMiss:
+        """The error for a client that reads on where the recording was closed."""
+        return self.turn.read_on()
 
 
 class _Failure(NamedTuple):
-    """An answer with an error status, which counts unless the client itself asks again."""
+    """An answer that is an error, which counts unless the client itself asks again."""
 
     turn: Turn
     response: HTTPResponse
@@ -100,82 +121,125 @@ class _Failure(NamedTuple):
 class HTTPCalls:
     """The HTTP calls of one scope.
 
-    An answer with an error status waits here. If the client then asks again of itself, the next answer
-    takes its place. If something else follows, or the block ends well, the program has lived with the
-    error, and it is recorded. If the block fails, it is left out: recorded, it would fail every replay.
+    An answer that is an error waits here. If the client then asks again of itself, the next answer
+    takes its place. If something else follows, or the scope ends well, the program has lived with the
+    error, and it is recorded. If the scope fails, it is left out: recorded, it would fail every replay.
     """
 
-    def __init__(self, scope: CassetteScope) -> None:
-        self.users = 0
+    def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self._failures: dict[Hashable, _Failure] = {}
         self._lock = threading.Lock()
 
     def begin(self, ask: Ask, headers: Mapping[str, str], listening: Iterable[CallLog]) -> Exchange:
         """Raises CassetteMiss where the scope must not ask and has no recording."""
-        before = self._take(ask)
-        if before is not None and headers.get(_RETRIES, "0") != "0":
-            before.turn.reopen()
-            return Exchange(before.turn, headers)
+        __tracebackhide__ = True
+        asker = _asker()
+        before = self._take(asker)
         if before is not None:
-            self._keep(before)
+            if _asks_again(before, ask, headers):
+                if self._continue(before):
+                    return Exchange(self, before.turn, asker)
+            else:
+                self._keep(before)
         turn = self._scope.enter(ask)
         for log in listening:
             turn.log_to(log)
-        return Exchange(turn, headers)
+        return Exchange(self, turn, asker)
 
-    def _take(self, ask: Ask) -> _Failure | None:
-        """The error that the same asker got to the same request just before."""
+    def _take(self, asker: Hashable) -> _Failure | None:
+        """The error that the same asker has got just before."""
         if not self._failures:
             return None
         with self._lock:
-            return self._failures.pop(_asker(ask), None)
+            return self._failures.pop(asker, None)
+
+    def _continue(self, failure: _Failure) -> bool:
+        """Whether the next answer takes the place of an error."""
+        if failure.turn.call is not None and failure.turn.call.replayed:
+            # No other answer was recorded for it.
+            return True
+        if settings.record_errors():
+            self._keep(failure._replace(response=retried(failure.response)))
+            return False
+        failure.turn.reopen()
+        return True
+
+    def replayed(self, exchange: Exchange, response: HTTPResponse) -> None:
+        """An answer comes from a recording: if it is an error, its client may ask again."""
+        if is_failure(response) and not response.http.get("retried"):
+            with self._lock:
+                self._failures[exchange.asker] = _Failure(exchange.turn, response)
 
     def settle(self, exchange: Exchange, response: HTTPResponse) -> None:
         """Record an answer, so that it is durable when this returns; an error waits."""
         turn = exchange.turn
-        if response.status < 400:
+        if not is_failure(response):
             turn.record(response)
             return
         turn.finish(Call(turn.ask.request.key, turn.occurrence, None, turn.ask.request, response))
         with self._lock:
             self._failures[exchange.asker] = _Failure(turn, response)
 
-    def end(self, *, well: bool) -> None:
-        """No more calls come; what failed last is recorded where the block has ended well."""
+    def end(self, *, passed: bool) -> None:
+        """No more calls come; what failed last is recorded where the scope has passed."""
         with self._lock:
             failures, self._failures = list(self._failures.values()), {}
         for failure in failures:
-            if well:
+            if passed:
                 self._keep(failure)
-            else:
+            elif not _is_replayed(failure):
                 failure.turn.reopen()
                 failure.turn.release()
-                self._note(failure, "was not recorded, because the block that asked it failed")
+                self._note(failure, "was not recorded, because what asked it failed")
 
     def _keep(self, failure: _Failure) -> None:
         turn = failure.turn
+        if _is_replayed(failure):
+            return
         turn.reopen()
         turn.acquire()
         try:
             if turn.call is None:
                 turn.record(failure.response)
-                self._note(failure, "is recorded with this error; --llm-record=all asks again")
+                if not failure.response.http.get("retried"):
+                    self._note(failure, "is recorded with this error; --llm-record=all asks again")
         finally:
             turn.release()
 
     def _note(self, failure: _Failure, what: str) -> None:
-        if isinstance(failure.turn, CassetteTurn):
+        if isinstance(failure.turn, CassetteTurn) and isinstance(self._scope, CassetteScope):
             owner = self._scope.rules.owner or self._scope.path
-            self._scope.account.notes.append(
-                f"{owner}: an HTTP call was answered {failure.response.status}, and {what}"
-            )
+            broken = "broken" in failure.response.http
+            said = "broke off" if broken else f"was answered {failure.response.status}"
+            self._scope.account.notes.append(f"{owner}: an HTTP call {said}, and {what}")
 
 
-def _asker(ask: Ask) -> Hashable:
-    """What is asked, and by whom: the client asks again from the same thread or task."""
-    try:
-        task: object = asyncio.current_task()
-    except RuntimeError:
-        task = None
-    return ask.request.key, task or threading.get_ident()
+def _is_replayed(failure: _Failure) -> bool:
+    return failure.turn.call is not None and failure.turn.call.replayed
+
+
+def _asks_again(before: _Failure, ask: Ask, headers: Mapping[str, str]) -> bool:
+    """Whether a request is the client's own repetition of the one before.
+
+    Some clients say so. Of others it is taken to be one where nothing else came in between.
+    """
+    if before.turn.ask.request.key != ask.request.key:
+        return False
+    if _RETRIES in headers:
+        return headers[_RETRIES] != "0"
+    if _ATTEMPT in headers:
+        return not headers[_ATTEMPT].startswith("attempt=1;")
+    return is_retryable(before.response.status)
+
+
+def _asker() -> Hashable:
+    """Who asks: clients ask again from the same thread or task."""
+    task: Hashable | None = None
+    with suppress(RuntimeError):
+        task = asyncio.current_task()
+    trio: Any = sys.modules.get("trio")
+    if task is None and trio is not None:
+        with suppress(RuntimeError):
+            task = trio.lowlevel.current_task()
+    return threading.current_thread() if task is None else task

@@ -1,39 +1,48 @@
-"""Which HTTP traffic is calls to a model, and what of it is kept."""
+"""What of an HTTP call is kept, and what its client gets of that."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from llm_strategy.errors import CassetteError
+from llm_strategy.http.credentials import is_secret_parameter
 from llm_strategy.values import JSON
 from llm_strategy.wire.bodies import answer_bytes, pack_answer, parse_body
-from llm_strategy.wire.envelope import CHAT_COMPLETIONS, HTTPRequest, HTTPResponse, request_envelope
+from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse, request_envelope
+from llm_strategy.wire.splitting import splitter
 
-_HOST = "api.openai.com"
 _SENT = ("content-type", "openai-beta")
 _RECEIVED = frozenset(("content-type", "retry-after", "retry-after-ms", "x-should-retry", "x-request-id"))
-_CREDENTIALS = ("authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key")
-_SECRET_PARAMETERS = frozenset("access_token api-key api_key apikey code key sig signature token".split())
-_SHORTEST = 12
-"""Shorter credentials ("unused", "test") stand in ordinary text as well."""
+_RETRYABLE = frozenset((408, 409, 429))
+
+Headers = Iterable[tuple[str, str]]
 
 
-def is_model_call(host: str, path: str) -> bool:
-    """Whether a request goes to a model, by where it goes."""
-    return path.endswith(CHAT_COMPLETIONS) or f".{host}".endswith(f".{_HOST}")
+class Recorded(NamedTuple):
+    """A recorded answer as its client gets it: the body in the pieces in which it was handed on when it was recorded.
+
+    `broken` is what the stream raised behind them, if it broke. `closed_early` says that its reader stopped there.
+    """
+
+    status: int
+    headers: list[tuple[str, str]]
+    pieces: list[bytes]
+    broken: str | None = None
+    closed_early: bool = False
 
 
 def http_request(method: str, address: str, query: str, headers: Mapping[str, str], body: bytes) -> HTTPRequest:
-    """A request as it is kept. `address` is scheme, host and path; `headers` find a name in any case."""
-    kept = urlencode([pair for pair in parse_qsl(query, True) if pair[0].lower() not in _SECRET_PARAMETERS])
+    """A request as it is kept. `address` is scheme, host and path; `headers` have names in lower case."""
+    kept = urlencode([pair for pair in parse_qsl(query, True) if not is_secret_parameter(pair[0])]) if query else ""
     sent = {name: headers[name] for name in _SENT if name in headers}
     url = f"{address}?{kept}" if kept else address
     return HTTPRequest.of(request_envelope(method.upper(), url, sent, parse_body(body)))
 
 
-def http_response(status: int, headers: Iterable[tuple[str, str]], body: bytes) -> HTTPResponse:
-    """A response as it is kept. `body` is what was sent before any compression."""
+def http_response(status: int, headers: Headers, body: bytes, **said: JSON) -> HTTPResponse:
+    """A response as it is kept. `body` is what was handed on; `said` are further fields of the envelope."""
     kept: dict[str, JSON] = {}
     for name, value in ((name.lower(), value) for name, value in headers):
         if name in _RECEIVED:
@@ -41,26 +50,51 @@ def http_response(status: int, headers: Iterable[tuple[str, str]], body: bytes) 
     http: dict[str, JSON] = {"status": status}
     if kept:
         http["headers"] = kept
-    return HTTPResponse.of(http | pack_answer(body, kept.get("content-type", "")))
+    return HTTPResponse.of(http | pack_answer(body, kept.get("content-type", "")) | said)
 
 
-def replayed(response: HTTPResponse) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of a response that comes from a cassette; raises CassetteError without its content."""
+def retried(response: HTTPResponse) -> HTTPResponse:
+    """An error whose client has asked again of itself."""
+    return HTTPResponse.of({**response.http, "retried": True})
+
+
+def is_retryable(status: int) -> bool:
+    """Whether clients ask again of themselves after an answer."""
+    return status in _RETRYABLE or status >= 500
+
+
+def is_failure(response: HTTPResponse) -> bool:
+    """Whether an answer is an error, or broke off."""
+    return response.status >= 400 or "broken" in response.http
+
+
+def recorded(response: HTTPResponse) -> Recorded:
+    """A response that comes from a cassette; raises CassetteError where it is not complete."""
     if response.lacking:
         raise CassetteError(
             f"a recorded HTTP answer cannot be replayed: {'; '.join(response.lacking)}. Restore the file, or record "
             "again: pytest --llm-record=all"
         )
-    headers = dict(response.http.get("headers", {}))
-    if response.status >= 400:
+    try:
+        return _recorded(response.http)
+    except (AttributeError, TypeError, ValueError, KeyError) as error:
+        raise CassetteError(f"a recorded HTTP answer is not complete ({error!r}); record again") from None
+
+
+def _recorded(http: Mapping[str, Any]) -> Recorded:
+    headers, status = dict(http.get("headers", {})), http["status"]
+    if http.get("retried"):
+        # Nobody sleeps before the next answer of a recording. To `openai`, 0 is no time to wait, and it takes its own.
+        headers |= {"retry-after": "0", "retry-after-ms": "1"}
+    elif status >= 400:
         # The client lived with this answer: neither it nor a more patient one is to wait for another.
         headers["x-should-retry"] = "false"
-    return response.status, headers, answer_bytes(response.http)
+    broken, closed_early = http.get("broken"), http.get("closed_early") is True
+    return Recorded(status, list(headers.items()), _pieces(http), broken, closed_early)
 
 
-def credentials(headers: Mapping[str, str]) -> Iterator[str]:
-    """The credentials that a request carries in its headers, which nothing that is written may hold."""
-    for name in _CREDENTIALS:
-        secret = headers.get(name, "").rpartition(" ")[2]
-        if len(secret) >= _SHORTEST:
-            yield secret
+def _pieces(http: Mapping[str, Any]) -> list[bytes]:
+    body = answer_bytes(http)
+    splitting = splitter(http.get("headers", {}).get("content-type", ""))
+    pieces = [body] if splitting is None else [*splitting.feed(body), splitting.end()]
+    return [piece for piece in pieces if piece]

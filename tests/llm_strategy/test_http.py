@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
+import httpcore
+import httpcore2
 import httpx
 import httpx2
 import pytest
@@ -399,28 +401,30 @@ def test_outside_of_a_block_calls_pass(path: Path, tmp_path: Path) -> None:
     assert len(cassette.calls) == 0
 
 
-def transports() -> list[Any]:
-    kinds = [kind for package in (httpx, httpx2) for kind in (package.HTTPTransport, package.AsyncHTTPTransport)]
-    return [vars(kind).get("handle_request", vars(kind).get("handle_async_request")) for kind in kinds]
+def methods() -> list[Any]:
+    pools = [
+        pool for package in (httpcore, httpcore2) for pool in (package.ConnectionPool, package.AsyncConnectionPool)
+    ]
+    return [vars(pool).get("handle_request", vars(pool).get("handle_async_request")) for pool in pools]
 
 
 def test_nothing_stays_patched(path: Path) -> None:
     """The clients are patched by the first block and as they were after the last, however blocks overlap."""
-    before = transports()
+    before = methods()
     with use_cassette(path, "replay", http=True):
-        inside = transports()
+        inside = methods()
         assert not set(inside) & set(before)
         with use_cassette(path, "replay", http=True):
-            assert transports() == inside
-        assert transports() == inside
+            assert methods() == inside
+        assert methods() == inside
     with pytest.raises(ZeroDivisionError), use_cassette(path, "replay", http=True):
         _ = 1 / 0
-    assert transports() == before
+    assert methods() == before
 
 
 def test_overlapping_blocks_do_not_mix(session: Session, tmp_path: Path) -> None:
     """Blocks that overlap in eight threads record and replay their own calls each, and leave nothing patched."""
-    before = transports()
+    before = methods()
     together = threading.Barrier(8)
 
     def run(number: int, url: str, mode: str) -> list[str | None]:
@@ -444,7 +448,7 @@ def test_overlapping_blocks_do_not_mix(session: Session, tmp_path: Path) -> None
         assert list(threads.map(lambda number: run(number, NOWHERE, "replay"), range(8))) == recorded
     assert recorded == [[f"to {number}.{at}" for at in range(5)] for number in range(8)]
     assert all(len(Cassette(tmp_path / f"{number}.yaml")) == 5 for number in range(8))
-    assert transports() == before
+    assert methods() == before
 
 
 def test_nested_blocks(path: Path, tmp_path: Path) -> None:
@@ -648,25 +652,7 @@ def test_unknown_endpoints_of_a_provider(path: Path) -> None:
     assert caught.value.request.messages[0].content == "GET /v1/models"
 
 
-# Without vcrpy; in pytest
-
-
-def test_vcrpy_is_needed(path: Path) -> None:
-    """Where vcrpy is missing, http=True says what to install, and nothing else needs it."""
-    program = f"""
-import sys
-sys.modules["vcr"] = None
-from llm_strategy import use_cassette
-with use_cassette({str(path)!r}):
-    pass
-try:
-    with use_cassette({str(path)!r}, http=True):
-        pass
-except ImportError as error:
-    print(error)
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert 'pip install "llm-strategy[http]"' in done.stdout
+# In pytest
 
 
 SUITE = """

@@ -191,34 +191,3 @@ def find(query: str) -> list[str]:
     result = project.pytest()
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(['*Name the model instead: @llm_strategy("openai:NAME")*'])
-
-
-DIRECT = """
-import pytest
-
-@pytest.fixture
-def live():
-    print("a provider is asked")
-
-class TestDirect:
-    @pytest.mark.llm_cassette(http=True)
-    def test_first(self, live): pass
-
-    def test_second(self): pass
-
-@pytest.mark.llm_cassette(http=True)
-def test_last(live): pass
-"""
-
-
-def test_http_calls_without_the_package_for_them(project: Project) -> None:
-    """The setup fails, once, with what is to be installed; no fixture has run, and other tests go on."""
-    project.write(
-        conftest="import sys; sys.modules['vcr'] = None",
-        test_direct=DIRECT,
-    )
-    result = project.pytest()
-    result.assert_outcomes(passed=1, errors=2)
-    result.stdout.no_fnmatch_line("*a provider is asked*")
-    result.stdout.no_fnmatch_line("*interception.py*")
-    result.stdout.fnmatch_lines(['recording and replaying HTTP calls*needs vcrpy*: pip install "llm-strategy[[]http]"'])

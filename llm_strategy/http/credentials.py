@@ -1,0 +1,44 @@
+"""The credentials that HTTP calls are sent with: nothing that is written, reported or raised may hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from urllib.parse import parse_qsl
+
+from llm_strategy import known_secrets
+
+_HEADERS = (
+    "authorization",
+    "proxy-authorization",
+    "api-key",
+    "x-api-key",
+    "x-goog-api-key",
+    "x-amz-security-token",
+    "ocp-apim-subscription-key",
+)
+_SIGNED = "aws4-hmac-sha"
+"""Begins an authorization that signs this one request, and is of use to nobody for another."""
+_PARAMETERS = frozenset(
+    "access_token api-key api_key apikey awsaccesskeyid code key sig signature token x-amz-credential "
+    "x-amz-security-token x-amz-signature x-goog-credential x-goog-signature".split()
+)
+
+
+def is_secret_parameter(name: str) -> bool:
+    """Whether a parameter of a query holds a credential or a signature."""
+    return name.lower() in _PARAMETERS
+
+
+def remember(headers: Mapping[str, str], query: str) -> None:
+    """Know the credentials of a call from now on. `headers` have names in lower case."""
+    for secret in _sent(headers, query):
+        known_secrets.remember(secret)
+
+
+def _sent(headers: Mapping[str, str], query: str) -> Iterator[str]:
+    for name in _HEADERS:
+        value = headers.get(name, "").strip()
+        if value and not value.lower().startswith(_SIGNED):
+            yield value.rpartition(" ")[2]
+    if query:
+        yield from (value for name, value in parse_qsl(query) if is_secret_parameter(name))

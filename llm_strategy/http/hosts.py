@@ -1,0 +1,59 @@
+"""Which HTTP traffic is calls to a model, by where it goes."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from llm_strategy.http import settings
+
+_PROVIDERS = frozenset(
+    "api.openai.com openai.azure.com services.ai.azure.com models.inference.ai.azure.com models.github.ai "
+    "api.anthropic.com generativelanguage.googleapis.com aiplatform.googleapis.com api.mistral.ai codestral.mistral.ai "
+    "api.groq.com api.cohere.com api.cohere.ai openrouter.ai api.together.xyz api.together.ai api.fireworks.ai "
+    "api.deepseek.com api.x.ai api.perplexity.ai api-inference.huggingface.co router.huggingface.co "
+    "endpoints.huggingface.cloud api.replicate.com api.cerebras.ai api.voyageai.com api.ai21.com api.moonshot.ai "
+    "integrate.api.nvidia.com api.sambanova.ai ollama.com".split()
+)
+"""Hosts at which nothing but models is served, and below them."""
+_REGIONAL = re.compile(
+    r"[a-z0-9-]+-aiplatform\.googleapis\.com"
+    r"|bedrock(?:-agent)?-runtime(?:-fips)?\.[a-z0-9-]+\.(?:amazonaws\.com(?:\.cn)?|api\.aws|vpce\.amazonaws\.com)"
+)
+_PATHS = re.compile(
+    r"/chat/completions|/v1/(?:completions|responses|embeddings|messages)|/v2/(?:chat|embed|rerank)"
+    r"|/openai/deployments/[^/]+/(?:completions|embeddings)|/openai/responses"
+    r"|:(?:generateContent|streamGenerateContent|embedContent|batchEmbedContents|countTokens|rawPredict"
+    r"|streamRawPredict)"
+    r"|/model/[^/]+/(?:converse|converse-stream|invoke|invoke-with-response-stream)"
+    r"|/api/(?:chat|generate|embed|embeddings)"
+)
+"""How the paths of calls to models end, whatever the host."""
+
+
+def is_model_call(method: str, host: str, path: str) -> bool:
+    """Whether a request is taken in: it goes to a provider, to a host of the project's, or to a known path."""
+    host = host.lower()
+    return is_provider(host) or _is_below(host, settings.hosts()) or (method.upper() == "POST" and is_known(path))
+
+
+@lru_cache(maxsize=1024)
+def is_provider(host: str) -> bool:
+    """Whether nothing but models, and what belongs to them, is served at a host."""
+    host = host.lower().rstrip(".")
+    return _is_below(host, _PROVIDERS) or _REGIONAL.fullmatch(host) is not None
+
+
+@lru_cache(maxsize=1024)
+def is_known(path: str) -> bool:
+    """Whether a path is one of those at which models are called."""
+    return any(found.end() == len(path) for found in _PATHS.finditer(path))
+
+
+def _is_below(host: str, hosts: frozenset[str]) -> bool:
+    """Whether a host is one of these or belongs to one."""
+    while host not in hosts:
+        _, dot, host = host.partition(".")
+        if not dot:
+            return False
+    return True

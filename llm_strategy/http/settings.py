@@ -1,0 +1,60 @@
+"""What a project says about its HTTP calls: environment variables, which child processes inherit.
+
+A test runner sets them from its configuration for as long as it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import lru_cache
+
+HOSTS = "LLM_STRATEGY_HTTP_HOSTS"
+"""Hosts whose traffic is recorded although they are no known provider's."""
+ALLOWED_HOSTS = "LLM_STRATEGY_ALLOWED_HOSTS"
+"""Hosts that may be reached in replay."""
+IGNORE = "LLM_STRATEGY_HTTP_IGNORE"
+"""JSON paths of what a request's body may have different from run to run."""
+RECORD_ERRORS = "LLM_STRATEGY_RECORD_ERRORS"
+"""1 records also those errors that a client got over by asking again."""
+REPLAY_DELAY = "LLM_STRATEGY_REPLAY_DELAY"
+"""Seconds between two pieces of a replayed stream; no time is kept in a cassette."""
+
+_NO = frozenset(("", "0", "false", "no", "off"))
+
+
+def hosts() -> frozenset[str]:
+    return frozenset(host.lower() for host in _several(os.environ.get(HOSTS, "")))
+
+
+def allowed_hosts() -> frozenset[str]:
+    return frozenset(host.lower() for host in _several(os.environ.get(ALLOWED_HOSTS, "")))
+
+
+def ignored() -> tuple[str, ...]:
+    return _several(os.environ.get(IGNORE, ""))
+
+
+def record_errors() -> bool:
+    return os.environ.get(RECORD_ERRORS, "").strip().lower() not in _NO
+
+
+def replay_delay() -> float:
+    """Seconds. Raises ValueError, which names the variable, for what is no number of them."""
+    return _seconds(os.environ.get(REPLAY_DELAY, ""))
+
+
+@lru_cache(maxsize=32)
+def _several(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, re.split(r"[,\s]+", text)))
+
+
+@lru_cache(maxsize=8)
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text or 0)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(f"{REPLAY_DELAY} is {text!r}: seconds between the pieces of a replayed stream, such as 0.02")
+    return seconds
