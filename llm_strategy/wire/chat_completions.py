@@ -5,44 +5,39 @@ Pure functions; what they return may share parts with what they are given and is
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from llm_strategy.canonical import FrozenJSON
-from llm_strategy.content import file_name
-from llm_strategy.values import (
-    JSON,
-    BlobPart,
-    FilePart,
-    Message,
-    Part,
-    ReasoningPart,
-    Request,
-    Response,
-    TextPart,
-    ToolCallPart,
-    ToolCallResponsePart,
-    UriPart,
-    Usage,
-)
+from llm_strategy.values import JSON, Message, Request, Response, TextPart, Usage
+from llm_strategy.wire.chat_completion_chunks import is_last, join_chunks, split_chunks
+from llm_strategy.wire.chat_messages import decode_message, decode_parts, encode_message, text_of
+from llm_strategy.wire.format import Answer, Format
 from llm_strategy.wire.structured_output import Structured, response_format, strict_schema
 
 __all__ = [
+    "FORMAT",
     "decode",
     "decode_message",
     "decode_request",
+    "decode_response",
     "decode_usage",
     "encode",
+    "encode_request",
+    "encode_response",
     "encode_tool",
+    "encode_usage",
     "error_message",
+    "named_model",
     "strict_schema",
     "tokens_name",
 ]
 
 _FINISH_REASONS = {"tool_calls": "tool_call", "function_call": "tool_call"}
 _OWN_HOSTS = (".openai.com", ".azure.com", ".azure.us", ".azure.cn")
-_ROLES = {"developer": "system", "function": "tool"}
+_DEPLOYMENT = re.compile(r"/deployments/([^/]+)/")
 _NO_SETTINGS = frozenset("model messages tools stream stream_options".split())
 
 
@@ -72,7 +67,7 @@ def encode(
     request = request.sent()
     body: dict[str, JSON] = {
         "model": model.partition(":")[2] or model,
-        "messages": [encoded for message in request.messages for encoded in _encode_message(message)],
+        "messages": [encoded for message in request.messages for encoded in encode_message(message)],
     }
     if request.tools:
         body["tools"] = [encode_tool(tool) for tool in request.tools]
@@ -90,83 +85,14 @@ def encode_tool(tool: Mapping[str, JSON]) -> JSON:
     return {"type": "function", "function": {name: value for name, value in tool.items() if name != "type"}}
 
 
-def _encode_message(message: Message) -> Iterator[dict[str, JSON]]:
-    """One message as those that say the same: each answer of a tool is one of its own."""
-    content = [_encode_part(part) for part in message.parts if not isinstance(part, _APART)]
-    calls = [_encode_call(part) for part in message.parts if isinstance(part, ToolCallPart)]
-    answers = [part for part in message.parts if isinstance(part, ToolCallResponsePart)]
-    for answer in answers:
-        said = answer.response if isinstance(answer.response, str) else _to_text(answer.response)
-        yield {"role": "tool", "tool_call_id": answer.id or "", "content": said}
-    if content or not answers:
-        encoded: dict[str, JSON] = {"role": message.role, "content": _shorten(content)}
-        if calls:
-            encoded["tool_calls"] = calls
-            encoded["content"] = encoded["content"] or None
-        yield encoded
-
-
-# What stands beside a message's content, or (reasoning) is not sent back.
-_APART = (ToolCallPart, ToolCallResponsePart, ReasoningPart)
-
-
-def _shorten(content: list[dict[str, JSON]]) -> JSON:
-    """A single text as a string: servers of few skills know no list."""
-    if not content:
-        return ""
-    return content[0]["text"] if len(content) == 1 and content[0]["type"] == "text" else content
-
-
-def _encode_part(part: Part) -> dict[str, JSON]:
-    match part:
-        case TextPart(content):
-            return {"type": "text", "text": content}
-        case BlobPart("image", mime_type, content):
-            return {"type": "image_url", "image_url": {"url": _data_url(mime_type or "image/png", content)}}
-        case BlobPart("audio", mime_type, content):
-            kind = (mime_type or "audio/wav").rpartition("/")[2].removeprefix("x-")
-            return {"type": "input_audio", "input_audio": {"data": content, "format": _AUDIO.get(kind, kind)}}
-        case BlobPart(modality, mime_type, content) if modality != "video":
-            mime_type = mime_type or "application/pdf"
-            name = file_name(modality, mime_type)
-            return {"type": "file", "file": {"filename": name, "file_data": _data_url(mime_type, content)}}
-        case UriPart("image", _, uri):
-            return {"type": "image_url", "image_url": {"url": uri}}
-        case FilePart(_, _, file_id):
-            return {"type": "file", "file": {"file_id": file_id}}
-        case _:
-            modality, media_type = getattr(part, "modality", "content"), getattr(part, "mime_type", None)
-            kind = f" ({media_type})" if media_type else ""
-            given = {"uri": "an address: pass the file itself, or", "blob": "content:"}.get(part.type, f"{part.type}:")
-            raise ValueError(
-                f"Chat Completions has no place for {modality}{kind} given as {given} ask a model of another kind"
-            )
-
-
-_AUDIO = {"mpeg": "mp3", "wave": "wav"}
-
-
-def _data_url(mime_type: str, content: str) -> str:
-    return f"data:{mime_type};base64,{content}"
-
-
-def _encode_call(part: ToolCallPart) -> dict[str, JSON]:
-    arguments = part.arguments if isinstance(part.arguments, str) else _to_text(part.arguments)
-    return {"id": part.id or "", "type": "function", "function": {"name": part.name, "arguments": arguments}}
-
-
-def _to_text(value: JSON) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
 def decode(body: Mapping[str, Any]) -> Response:
     """The response in the body of a completion that was not streamed.
 
     Raises ValueError where the body is none: no object, an error in place of an answer, no choices.
     """
-    choice = _first_choice(body)
+    choice = first_choice(body)
     message = choice["message"]
-    content, reason = _text(message.get("content")), choice.get("finish_reason") or "stop"
+    content, reason = text_of(message.get("content")), choice.get("finish_reason") or "stop"
     if isinstance(refusal := message.get("refusal"), str) and refusal and not content:
         content, reason = refusal, "refusal"
     elif reason == "stop" and message.get("tool_calls"):
@@ -180,9 +106,37 @@ def decode(body: Mapping[str, Any]) -> Response:
     )
 
 
-def _first_choice(body: Any) -> Mapping[str, Any]:
+def decode_response(body: Any) -> Answer:
+    """The same with all parts, of each choice where there are several; raises ValueError as `decode`."""
+    said = decode(body)
+    messages = [choice["message"] for choice in body["choices"]]
+    parts = tuple(part for message in messages for part in decode_parts(message))
+    # What was said aloud alone.
+    content = said.content or "".join(part.content for part in decode_parts(messages[0]) if isinstance(part, TextPart))
+    return Answer(content, said.usage, said.finish_reason, said.model, parts=parts)
+
+
+def encode_response(answer: Answer) -> dict[str, JSON]:
+    """The body of a completion that says an answer; raises ValueError for what the format has no place for."""
+    refused = answer.finish_reason == "refusal"
+    parts = [part for part in answer.parts if not (refused and isinstance(part, TextPart))]
+    message = next(encode_message(Message("assistant", parts), reasoning=True))
+    message["content"] = message["content"] or None
+    message["refusal"] = answer.content if refused else None
+    reason = {"tool_call": "tool_calls", "refusal": "stop"}.get(answer.finish_reason, answer.finish_reason)
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": answer.model,
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": reason}],
+        "usage": encode_usage(answer.usage),
+    }
+
+
+def first_choice(body: Any) -> Mapping[str, Any]:
     if not isinstance(body, Mapping):
-        raise ValueError(f"the body is {_kind(body)}, not an object")
+        raise ValueError(f"the body is {kind(body)}, not an object")
     choices = body.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     for holder in (body, choice):
@@ -195,7 +149,7 @@ def _first_choice(body: Any) -> Mapping[str, Any]:
     return choice
 
 
-def _kind(value: object) -> str:
+def kind(value: object) -> str:
     return "empty" if value is None or value == "" else f"a {type(value).__name__}"
 
 
@@ -203,6 +157,13 @@ def error_message(error: object) -> str:
     """What the error object of a body says, on one line."""
     said = error.get("message") or error.get("code") if isinstance(error, Mapping) else None
     return " ".join(str(said or error).split())
+
+
+def encode_usage(usage: Usage | None) -> JSON:
+    if usage is None:
+        return None
+    counts = {"prompt_tokens": usage.input_tokens, "completion_tokens": usage.output_tokens}
+    return {**counts, "total_tokens": sum(filter(None, counts.values()))}
 
 
 def decode_usage(usage: object) -> Usage | None:
@@ -213,15 +174,7 @@ def decode_usage(usage: object) -> Usage | None:
     return Usage(*(count if isinstance(count, int) else None for count in counts))
 
 
-def _text(content: object) -> str:
-    """The text of a message's content: a string, or a list of which the texts are joined."""
-    if isinstance(content, list):
-        texts = [part["text"] for part in content if isinstance(part, Mapping) and isinstance(part.get("text"), str)]
-        return "".join(texts)
-    return content if isinstance(content, str) else ""
-
-
-def decode_request(body: Any, *, provider: str = "openai") -> Request:
+def decode_request(body: Any, url: str = "", *, provider: str = "openai") -> Request:
     """The request in a body of `POST /chat/completions`.
 
     A schema is taken over as it was sent; a form of reply without schema stays among the settings.
@@ -237,7 +190,7 @@ def decode_request(body: Any, *, provider: str = "openai") -> Request:
     if schema is not None:
         del settings["response_format"]
     return Request(
-        f"{provider}:{body['model']}" if body.get("model") else None,
+        named_model(body, url, provider),
         tuple(decode_message(message) for message in body["messages"]),
         schema,
         tuple(_decode_tool(tool) for tool in body.get("tools") or ()),
@@ -245,64 +198,58 @@ def decode_request(body: Any, *, provider: str = "openai") -> Request:
     )
 
 
+def named_model(body: Mapping[str, Any], url: str, provider: str = "openai") -> str | None:
+    """The model that a body names, or, as Azure does, the address."""
+    deployment = _DEPLOYMENT.search(urlsplit(url).path)
+    name = body.get("model") or (deployment and deployment[1])
+    return f"{provider}:{name}" if name else None
+
+
 def _decode_tool(tool: Mapping[str, Any]) -> FrozenJSON:
     function = tool.get("function")
     return FrozenJSON({"type": "function", **function} if isinstance(function, Mapping) else tool)
 
 
-def decode_message(message: Any) -> Message:
-    """One message of a body; raises ValueError where it holds what is not known."""
-    if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
-        raise ValueError("a message is an object with a role")
-    role = str(_ROLES.get(message["role"], message["role"]))
-    content = message.get("content")
-    if role == "tool":
-        return Message(role, [ToolCallResponsePart(message.get("tool_call_id") or None, _text(content))])
-    parts: list[Part] = []
-    if isinstance(thought := message.get("reasoning_content"), str) and thought:
-        parts.append(ReasoningPart(thought))
-    if isinstance(content, list):
-        parts.extend(map(_decode_part, content))
-    elif said := content or message.get("refusal"):
-        parts.append(TextPart(str(said)))
-    parts.extend(map(_decode_call, message.get("tool_calls") or ()))
-    return Message(role, parts or [TextPart("")])
+def encode_request(request: Request) -> dict[str, JSON]:
+    """The body for a request with all that `decode_request` finds in one: the schema as it is, and reasoning."""
+    body = encode(request, structured="none")
+    messages = [encoded for message in request.messages for encoded in encode_message(message, reasoning=True)]
+    if request.output_schema is not None:
+        named = {"name": "reply", "schema": request.output_schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": named}
+    return {**body, "messages": messages}
 
 
-def _decode_part(part: Any) -> Part:
-    match part:
-        case str(text) | {"type": "text", "text": str(text)} | {"type": "refusal", "refusal": str(text)}:
-            return TextPart(text)
-        case {"type": "image_url", "image_url": {"url": str(url)}}:
-            return _from_data_url("image", url) or UriPart("image", None, url)
-        case {"type": "input_audio", "input_audio": {"data": str(data), "format": str(coding)}}:
-            return BlobPart("audio", f"audio/{'mpeg' if coding == 'mp3' else coding}", data)
-        case {"type": "file", "file": {"file_id": str(file_id)}}:
-            return FilePart("document", None, file_id)
-        case {"type": "file", "file": {"file_data": str(data)}}:
-            return _from_data_url("document", data) or BlobPart("document", None, data)
-        case _:
-            kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
-            raise ValueError(f"content of type {kind!r} is not known")
+def rename_ids(body: JSON) -> JSON:
+    """Name the tool calls' ids by first appearance: clients make them at random."""
+    messages = body.get("messages") if isinstance(body, Mapping) else None
+    if not isinstance(messages, list):
+        return body
+    names: dict[str, str] = {}
+
+    def renamed(item: Any, field: str) -> Any:
+        if not isinstance(item, Mapping) or not isinstance(item.get(field), str):
+            return item
+        return {**item, field: names.setdefault(item[field], f"call_{len(names) + 1}")}
+
+    def renamed_all(message: Any) -> Any:
+        calls = message.get("tool_calls") if isinstance(message, Mapping) else None
+        if isinstance(calls, list):
+            return {**message, "tool_calls": [renamed(call, "id") for call in calls]}
+        return renamed(message, "tool_call_id")
+
+    return {**body, "messages": [renamed_all(message) for message in messages]}
 
 
-def _from_data_url(modality: str, url: str) -> BlobPart | None:
-    head, comma, content = url.partition(",")
-    if not comma or not head.startswith("data:") or not head.endswith(";base64"):
-        return None
-    return BlobPart(modality, head[len("data:") :].partition(";")[0] or None, content)
-
-
-def _decode_call(call: Mapping[str, Any]) -> ToolCallPart:
-    function = call.get("function") or call.get("custom") or {}
-    arguments = function.get("arguments", function.get("input"))
-    return ToolCallPart(call.get("id") or None, str(function.get("name")), _from_text(arguments))
-
-
-def _from_text(arguments: Any) -> JSON:
-    """Arguments as JSON; what is none, or only a string, stays the text that it came as."""
-    try:
-        value = json.loads(arguments)
-    except (TypeError, ValueError):
-        return arguments
-    return arguments if isinstance(value, str) else value
+FORMAT = Format(
+    "chat_completions",
+    re.compile(r"/chat/completions$"),
+    decode_request,
+    decode_response,
+    encode_request,
+    encode_response,
+    join_chunks,
+    split_chunks,
+    is_last,
+    rename_ids,
+)

@@ -5,21 +5,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 from urllib.parse import urlsplit
 
 from llm_strategy.canonical import FrozenJSON, digest
 from llm_strategy.redaction import each_text, replacing
-from llm_strategy.values import JSON, Message, Request, Response
+from llm_strategy.values import JSON, Message, Request
 from llm_strategy.wire.bodies import laid_out, parse_text
-from llm_strategy.wire.chat_completion_chunks import join_chunks
-from llm_strategy.wire.chat_completions import decode, decode_request, error_message
+from llm_strategy.wire.chat_completions import error_message
 from llm_strategy.wire.contents import described
+from llm_strategy.wire.format import Answer, Format
+from llm_strategy.wire.registry import FORMATS, find
 
-CHAT_COMPLETIONS = "/chat/completions"
+_NOT_OF_THE_FORMAT = (ValueError, TypeError, AttributeError, LookupError)
+_FIRST = 32
+"""So many events tell which format a stream has."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class HTTPRequest(Request):
 
 
 @dataclass(frozen=True, slots=True)
-class HTTPResponse(Response):
+class HTTPResponse(Answer):
     """The response to such a request; `http` is its envelope, which is what is stored.
 
     `lacking` says what is wrong with the files of its contents, in words: while something is, it is no answer.
@@ -62,8 +64,16 @@ class HTTPResponse(Response):
     def of(cls, http: Mapping[str, JSON], lacking: Iterable[str] = ()) -> HTTPResponse:
         """The response in an envelope. Raises KeyError, TypeError or AttributeError for what is none."""
         said = _response(http)
-        frozen = FrozenJSON.of(http)
-        return cls(said.content, said.usage, said.finish_reason, said.model, http=frozen, lacking=tuple(lacking))
+        return cls(
+            said.content,
+            said.usage,
+            "" if said.closed_early else said.finish_reason,
+            said.model,
+            closed_early=said.closed_early,
+            parts=said.parts,
+            http=FrozenJSON.of(http),
+            lacking=tuple(lacking),
+        )
 
     @property
     def status(self) -> int:
@@ -80,39 +90,24 @@ def request_envelope(method: str, url: str, headers: Mapping[str, str], body: JS
     if headers:
         http["headers"] = dict(headers)
     if body is not None:
-        http["body"] = _rename_ids(body) if urlsplit(url).path.endswith(CHAT_COMPLETIONS) else body
+        format = _format(method, url)
+        http["body"] = format.rename_ids(body) if format else body
     replaced: dict[str, JSON] = each_text(http, replacing())
     return replaced
 
 
-def _rename_ids(body: JSON) -> JSON:
-    """Name the tool calls' ids by first appearance: clients make them at random."""
-    messages = body.get("messages") if isinstance(body, Mapping) else None
-    if not isinstance(messages, list):
-        return body
-    names: dict[str, str] = {}
-
-    def renamed(item: Any, field: str) -> Any:
-        if not isinstance(item, Mapping) or not isinstance(item.get(field), str):
-            return item
-        return {**item, field: names.setdefault(item[field], f"call_{len(names) + 1}")}
-
-    def renamed_all(message: Any) -> Any:
-        calls = message.get("tool_calls") if isinstance(message, Mapping) else None
-        if isinstance(calls, list):
-            return {**message, "tool_calls": [renamed(call, "id") for call in calls]}
-        return renamed(message, "tool_call_id")
-
-    return {**body, "messages": [renamed_all(message) for message in messages]}
+def _format(method: str, url: str) -> Format | None:
+    return find(urlsplit(url).path) if method == "POST" else None
 
 
 def _request(http: Mapping[str, JSON]) -> Request:
     """What an envelope asks; the body as a text where its format is not known."""
     body = http.get("body")
-    if http["method"] == "POST" and urlsplit(http["url"]).path.endswith(CHAT_COMPLETIONS):
+    format = _format(http["method"], http["url"])
+    if format is not None:
         try:
-            request = decode_request(body)
-        except (ValueError, TypeError, AttributeError):
+            request = format.decode_request(body, http["url"])
+        except _NOT_OF_THE_FORMAT:
             pass
         else:
             # Whether an answer comes in pieces makes another call of it.
@@ -127,15 +122,36 @@ def _request(http: Mapping[str, JSON]) -> Request:
     )
 
 
-def _response(http: Mapping[str, JSON]) -> Response:
+def _response(http: Mapping[str, JSON]) -> Answer:
     """What an envelope answers; without content where its format is not known."""
-    body = join_chunks(http["events"]) if "events" in http else http.get("body")
+    body = http.get("body")
     body = parse_text(body) if isinstance(body, str) else body
     if http["status"] >= 400:
         error = body.get("error", body) if isinstance(body, Mapping) else body
-        return Response(error_message(error) if error else "", finish_reason="error")
-    try:
-        return decode(body or {})
-    except (ValueError, TypeError, AttributeError):
+        return Answer(error_message(error) if error else "", finish_reason="error")
+    said = _decoded(body) if "events" not in http else _decoded_stream(http["events"])
+    if said is None:
         model = body.get("model") if isinstance(body, Mapping) else None
-        return Response(body if isinstance(body, str) else "", model=model if isinstance(model, str) else None)
+        said = Answer(body if isinstance(body, str) else "", model=model if isinstance(model, str) else None)
+    return replace(said, closed_early=True) if http.get("closed_early") is True else said
+
+
+def _decoded(body: JSON) -> Answer | None:
+    """What a body answers, by the format that it has: an answer stands apart from its request."""
+    return next((answer for format in FORMATS if (answer := _attempt(format, body)) is not None), None)
+
+
+def _decoded_stream(events: Sequence[JSON]) -> Answer | None:
+    first = events[:_FIRST]
+    for format in FORMATS:
+        if _attempt(format, first, streamed=True) is not None:
+            return _attempt(format, events, streamed=True)
+    return None
+
+
+def _attempt(format: Format, said: JSON, *, streamed: bool = False) -> Answer | None:
+    """What is said in a format; None where this is not of the format."""
+    try:
+        return format.decode_response(format.join(said) if streamed else said)
+    except _NOT_OF_THE_FORMAT:
+        return None

@@ -25,6 +25,10 @@ def _nothing(_events: Iterable[JSON]) -> dict[str, JSON]:
     return {}
 
 
+def _no_events(_body: Mapping[str, Any]) -> Iterable[JSON]:
+    return ()
+
+
 def _never(_event: JSON) -> bool:
     return False
 
@@ -36,8 +40,8 @@ class Format:
     `path` is searched for in the path of a URL. The functions are pure; those that decode raise ValueError, TypeError
     or AttributeError for what is not of this format. `decode_request` takes a body and the whole URL, where some
     providers name the model. `join` puts the events of a streamed answer, as an envelope holds them, together to the
-    body that it would have had in one; `ends` says whether nothing of an answer follows an event. `rename_ids` gives
-    ids that clients make, or send back, names by first appearance.
+    body that it would have had in one, and `split` does the opposite; `ends` says whether nothing of an answer follows
+    an event. `rename_ids` gives ids that clients make, or send back, names by first appearance.
     """
 
     name: str
@@ -47,5 +51,6 @@ class Format:
     encode_request: Callable[[Request], dict[str, JSON]]
     encode_response: Callable[[Answer], dict[str, JSON]]
     join: Callable[[Iterable[JSON]], Mapping[str, Any]] = _nothing
+    split: Callable[[Mapping[str, Any]], Iterable[JSON]] = _no_events
     ends: Callable[[JSON], bool] = _never
     rename_ids: Callable[[JSON], JSON] = _same
