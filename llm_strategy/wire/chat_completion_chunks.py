@@ -29,7 +29,7 @@ class Assembly:
         self._fields |= {name: fields[name] for name in ("model", "usage", "error") if fields.get(name)}
         text = ""
         for part in chunk.get("choices") or ():
-            if isinstance(part, Mapping):
+            if isinstance(part, Mapping) and "text" not in part:
                 index = part.get("index") or 0
                 added = self._choices.setdefault(index, _Choice()).add(part)
                 text += "" if index else added

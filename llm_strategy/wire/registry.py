@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from llm_strategy.wire import chat_completions
+from llm_strategy.wire import chat_completions, completions, embeddings, responses
 from llm_strategy.wire.format import Format
 
-FORMATS: tuple[Format, ...] = (chat_completions.FORMAT,)
+FORMATS: tuple[Format, ...] = (
+    chat_completions.FORMAT,
+    responses.FORMAT,
+    embeddings.FORMAT,
+    completions.FORMAT,
+)
 
 
 def find(path: str) -> Format | None:
