@@ -9,8 +9,9 @@ from urllib.parse import parse_qsl, urlencode
 from llm_strategy.errors import CassetteError
 from llm_strategy.http.credentials import is_secret_parameter
 from llm_strategy.values import JSON
-from llm_strategy.wire.bodies import answer_bytes, pack_answer, parse_body
+from llm_strategy.wire.bodies import answer_bytes, pack_answer
 from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse, request_envelope
+from llm_strategy.wire.sent_bodies import parse_sent
 from llm_strategy.wire.splitting import splitter
 
 _SENT = ("content-type", "openai-beta")
@@ -38,7 +39,8 @@ def http_request(method: str, address: str, query: str, headers: Mapping[str, st
     kept = urlencode([pair for pair in parse_qsl(query, True) if not is_secret_parameter(pair[0])]) if query else ""
     sent = {name: headers[name] for name in _SENT if name in headers}
     url = f"{address}?{kept}" if kept else address
-    return HTTPRequest.of(request_envelope(method.upper(), url, sent, parse_body(body)))
+    parsed = parse_sent(body, headers.get("content-type", ""), headers.get("content-encoding", ""))
+    return HTTPRequest.of(request_envelope(method.upper(), url, sent, parsed))
 
 
 def http_response(status: int, headers: Headers, body: bytes, **said: JSON) -> HTTPResponse:

@@ -68,7 +68,7 @@ def _encode_usage(usage: Usage | None) -> JSON:
 
 FORMAT = Format(
     "embeddings",
-    re.compile(r"/embeddings$"),
+    re.compile(r"(?<!/api)/embeddings$"),
     decode_request,
     decode_response,
     encode_request,

@@ -17,7 +17,9 @@ from llm_strategy.wire.bodies import laid_out, parse_text
 from llm_strategy.wire.chat_completions import error_message
 from llm_strategy.wire.contents import described
 from llm_strategy.wire.format import Answer, Format
+from llm_strategy.wire.ignoring import without_ignored
 from llm_strategy.wire.registry import FORMATS, find
+from llm_strategy.wire.sent_bodies import without_boundary
 
 _NOT_OF_THE_FORMAT = (ValueError, TypeError, AttributeError, LookupError)
 _FIRST = 32
@@ -84,14 +86,21 @@ class HTTPResponse(Answer):
         return dict(self.http)
 
 
-def request_envelope(method: str, url: str, headers: Mapping[str, str], body: JSON) -> dict[str, JSON]:
-    """The envelope of a request, with what differs between machines or clients replaced. `body` is None for none."""
+def request_envelope(
+    method: str, url: str, headers: Mapping[str, str], body: JSON, ignore: Iterable[str] = ()
+) -> dict[str, JSON]:
+    """The envelope of a request, with what differs between machines or clients replaced. `body` is None for none.
+
+    `ignore` are paths of values that do not matter; raises ValueError for what is no path.
+    """
     http: dict[str, JSON] = {"method": method, "url": url}
     if headers:
-        http["headers"] = dict(headers)
+        http["headers"] = {
+            name: without_boundary(value) if name == "content-type" else value for name, value in headers.items()
+        }
     if body is not None:
         format = _format(method, url)
-        http["body"] = format.rename_ids(body) if format else body
+        http["body"] = without_ignored(format.rename_ids(body) if format else body, ignore)
     replaced: dict[str, JSON] = each_text(http, replacing())
     return replaced
 
@@ -113,13 +122,21 @@ def _request(http: Mapping[str, JSON]) -> Request:
             # Whether an answer comes in pieces makes another call of it.
             stream = {name: value for name, value in (body or {}).items() if name in ("stream", "stream_options")}
             return replace(request, settings=FrozenJSON({**request.settings, **stream}))
-    model = body.get("model") if isinstance(body, Mapping) else None
+    model = _model(body)
     shown = described(http).get("body")
     text = shown if isinstance(shown, str) else laid_out(shown, "indented") if shown is not None else ""
     return Request(
         f"openai:{model}" if isinstance(model, str) else None,
         (Message("user", f"{http['method']} {urlsplit(http['url']).path}\n\n{text}".rstrip()),),
     )
+
+
+def _model(body: JSON) -> JSON:
+    """What a body that no format reads calls the model."""
+    if not isinstance(body, Mapping):
+        return None
+    parts = body.get("multipart") or ()
+    return body.get("model") or next((part.get("content") for part in parts if part.get("name") == "model"), None)
 
 
 def _response(http: Mapping[str, JSON]) -> Answer:
