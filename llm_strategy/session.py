@@ -5,11 +5,8 @@ At import it loads next to nothing: a session without calls costs nothing but it
 
 from __future__ import annotations
 
-import itertools
-import json
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from llm_strategy import slot
 from llm_strategy.cassette import naming
 from llm_strategy.cassette.facts import Facts
+from llm_strategy.cassette.journal import described, new_journal
 from llm_strategy.cassette.modes import Mode, check_mode
 from llm_strategy.cassette.run import Recorded, Run, asked_in, use_of_block
 
@@ -45,7 +43,7 @@ class OpenScope:
         self.path = path
         self.rules = rules
         self.fault = fault
-        self.journal = Path(tempfile.gettempdir(), f"llm-strategy-{os.getpid()}-{next(session.numbers)}.jsonl")
+        self.journal = new_journal()
         self._scope: CassetteScope | None = None
         self._lock = threading.Lock()
 
@@ -81,10 +79,9 @@ class OpenScope:
 
     def described(self) -> str:
         """What a child process needs to take part."""
-        said: dict[str, Any] = {"path": str(self.path), "rules": self.rules, "journal": str(self.journal)}
         session = self.session
-        said |= {"folder": str(session.folder), "model": session.model, "facts": session.journal}
-        return json.dumps({slot.CHILD_OPENER: "llm_strategy.cassette.child:open_child", **said})
+        known: dict[str, Any] = {"folder": session.folder, "model": session.model, "facts": session.facts.journal}
+        return described(self.path, self.rules, self.journal, **known)
 
 
 class Session:
@@ -114,7 +111,6 @@ class Session:
         self.model = model
         self.facts = Facts(journal)
         self.misses: list[tuple[str, CassetteMiss]] = []
-        self.numbers = itertools.count()
         self._named: dict[str, PurePosixPath] = {}
         self.run = Run(self.folder)
         self._environment: dict[OpenScope, str | None] = {}
@@ -318,8 +314,6 @@ class Session:
         if self in slot.sessions:
             slot.sessions.remove(self)
             slot.pop(self._outside)
-            if self._redact is not None:
-                self._redact.restore()
             if self.run.stale:
                 from llm_strategy.cassette.judgement import prune_own
 
@@ -328,6 +322,9 @@ class Session:
                 self.account.count(stale=sum(map(len, self.run.stale.values())))
             self._collect()
             self.facts.end()
+            if self._redact is not None:
+                # Last: what comes before may still write or report what it keeps out.
+                self._redact.restore()
 
     def _collect(self) -> None:
         """Take in what the second process has found, if prompts were recorded and sent there."""

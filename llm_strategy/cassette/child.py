@@ -9,6 +9,7 @@ from typing import Any
 
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.facts import Facts
+from llm_strategy.cassette.journal import tell
 from llm_strategy.cassette.project import Project
 from llm_strategy.cassette.run import Run, use_of_block
 from llm_strategy.cassette.scope import CassetteScope, Rules
@@ -73,12 +74,7 @@ class _ChildScope(CassetteScope):
         self._tell({"changes": (function, finding, value, key)})
 
     def _tell(self, line: dict[str, object]) -> None:
-        text = json.dumps(line) + "\n"
-        handle = os.open(self._journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(handle, text.encode())
-        finally:
-            os.close(handle)
+        tell(self._journal, line)
 
 
 def read_journal(scope: CassetteScope, journal: Path, run: Run | None) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
+
+from llm_strategy.cassette.journal import new_journal, tell
 
 
 class Facts:
@@ -18,8 +19,7 @@ class Facts:
     """
 
     def __init__(self, journal: str | os.PathLike[str] | None = None) -> None:
-        name = f"llm-strategy-{os.urandom(8).hex()}.jsonl"
-        self.journal = Path(journal or Path(tempfile.gettempdir(), name))
+        self.journal = Path(journal) if journal else new_journal()
         self._began_here = journal is None
         self._facts: set[tuple[str, ...]] = set()
         self._read = 0
@@ -34,12 +34,7 @@ class Facts:
 
     def note(self, *facts: tuple[str, ...]) -> None:
         """Tell all scopes of the run."""
-        text = "".join(json.dumps(fact) + "\n" for fact in facts)
-        handle = os.open(self.journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(handle, text.encode())
-        finally:
-            os.close(handle)
+        tell(self.journal, *facts)
 
     def _take_in(self) -> None:
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,11 +14,11 @@ from typing import Any
 from llm_strategy import slot
 from llm_strategy.cassette.child import read_journal
 from llm_strategy.cassette.disk import acquire, release
+from llm_strategy.cassette.journal import described, new_journal
 from llm_strategy.cassette.run import Run
 from llm_strategy.cassette.scope import CassetteScope
 from llm_strategy.cassette.store import CassetteFile
 
-_CHILD = "llm_strategy.cassette.child"
 _open: list[tuple[CassetteScope, str]] = []
 _before: list[str | None] = [None]
 """The environment variable as it was before the first of these blocks."""
@@ -38,15 +37,15 @@ def take_number(path: Path) -> tuple[int, Callable[[], None]]:
 
 def open_to_children(scope: CassetteScope) -> Path:
     """Let processes that are started now take part in a block; returns the journal in which they tell what they do."""
-    journal = Path(tempfile.gettempdir(), f"llm-strategy-{os.urandom(8).hex()}.jsonl")
-    said: dict[str, Any] = {"path": str(scope.path), "rules": asdict(scope.rules), "journal": str(journal)}
-    said |= {"folder": scope.project and str(scope.project.folder), "model": scope.default_model}
-    said |= {"facts": str(scope.facts.journal), slot.CHILD_OPENER: f"{_CHILD}:open_child"}
+    journal = new_journal()
+    folder = scope.project and scope.project.folder
+    known: dict[str, Any] = {"folder": folder, "model": scope.default_model, "facts": scope.facts.journal}
+    said = described(scope.path, asdict(scope.rules), journal, **known)
     with _lock:
         if not _open:
             _before[0] = os.environ.get(slot.CHILD_VARIABLE)
         told = _told()
-        _open.append((scope, json.dumps(said)))
+        _open.append((scope, said))
         _tell(told)
     return journal
 
@@ -72,7 +71,7 @@ def _told() -> str | None:
         parent = parent.parent
     if all(opened in around for opened, _ in _open):
         return described
-    return json.dumps({slot.CHILD_OPENER: f"{_CHILD}:open_unknown"})
+    return json.dumps({slot.CHILD_OPENER: "llm_strategy.cassette.child:open_unknown"})
 
 
 def _tell(told: str | None) -> None:
