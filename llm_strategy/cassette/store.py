@@ -143,14 +143,24 @@ class CassetteFile:
         inside = folder is not None and self.path.is_relative_to(folder.resolve())
         write_blobs(call, folder if folder is not None and inside else self.path.parent)
         with self.locked():
-            return self._append(call.key, text, _answered(call.response, call.request), recorded_by)
+            self._append(text, _answered(call.response, call.request), recorded_by)
+            return self._contents.entries[call.key][-1]
+
+    def append_all(self, calls: Sequence[tuple[Call, bytes]], recorded_by: str | None, folder: Path) -> None:
+        """Write calls, each with its document, to the end of the file at once; below `folder` lies binary content."""
+        for call, _ in calls:
+            write_blobs(call, folder)
+        answered = dict.fromkeys(name for call, _ in calls for name in _answered(call.response, call.request))
+        with self.locked():
+            self._append(b"".join(text for _, text in calls), tuple(answered), recorded_by)
 
     def append_copy(self, entry: Entry, recorded_by: str | None) -> Entry:
         """Write another cassette's recording to the end of this file, as it stands there."""
         with self.locked():
-            return self._append(entry.key, entry.raw, _answered(entry.response, entry.request), recorded_by)
+            self._append(entry.raw, _answered(entry.response, entry.request), recorded_by)
+            return self._contents.entries[entry.key][-1]
 
-    def _append(self, key: str, text: bytes, answered: tuple[str, ...], recorded_by: str | None) -> Entry:
+    def _append(self, text: bytes, answered: tuple[str, ...], recorded_by: str | None) -> None:
         self.refresh()
         if self._contents.header is None:
             rendered = () if HTTP_KIND in text else rendering()
@@ -159,7 +169,6 @@ class CassetteFile:
         self.overwritten = self.overwritten or self.torn
         append_bytes(self.path, self._contents.seen, text)
         self.refresh()
-        return self._contents.entries[key][-1]
 
     def arrange(self, wanted: Sequence[tuple[str, int]]) -> None:
         """Put the calls `wanted`, as (key, occurrence), into that order among themselves.

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 
 from llm_strategy import __version__
-from llm_strategy.cli import diff, ls, merge, prune, scan, show, verify, why
+from llm_strategy.cli import diff, import_, ls, merge, prune, scan, show, verify, why
 from llm_strategy.cli.outcome import GOOD
 from llm_strategy.cli.output import Concealing
 
-COMMANDS = (diff, ls, merge, prune, scan, show, verify, why)
+COMMANDS = (diff, import_, ls, merge, prune, scan, show, verify, why)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     for module in COMMANDS:
         help_text = (module.__doc__ or "").strip().splitlines()[0]
         command = commands.add_parser(
-            module.__name__.rpartition(".")[2],
+            module.__name__.rpartition(".")[2].rstrip("_"),
             help=help_text.partition(":")[0].rstrip(".").lower(),
             description=help_text,
         )

@@ -1,0 +1,125 @@
+"""Interactions as calls of a cassette: the very request and answer that the HTTP layer would have recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import SplitResult
+
+from llm_strategy.http.traffic import credentials, http_request, http_response, is_model_call
+from llm_strategy.importer.interactions import Answered, Asked, Interaction, Pairs, values
+from llm_strategy.importer.outcomes import NotImported, unsupported
+from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse
+
+_RETRIED = frozenset((408, 409, 429))
+_RETRIES = "x-stainless-retry-count"
+"""The header in which the clients of OpenAI and Anthropic say that they ask again of themselves."""
+_SHORTEST = 12
+"""Shorter cookies ("1", "true") stand in ordinary text as well."""
+
+
+@dataclass
+class Found:
+    """An entry of a file: a call, or why it is none."""
+
+    request: HTTPRequest | None = None
+    response: HTTPResponse | None = None
+    repeats: bool = False
+    problem: NotImported | None = None
+
+    @property
+    def may_be_retried(self) -> bool:
+        """Whether clients ask again of themselves after this answer."""
+        return self.response is not None and (self.response.status in _RETRIED or self.response.status >= 500)
+
+
+def calls(entries: Iterable[Interaction | NotImported]) -> list[Found]:
+    """What each entry of a file becomes, in order."""
+    read = [entry if isinstance(entry, NotImported) else _read(entry) for entry in entries]
+    secrets = _credentials(side for side in read if not isinstance(side, NotImported))
+    found = [Found(problem=side) if isinstance(side, NotImported) else _call(*side, secrets) for side in read]
+    _leave_out_retried(found)
+    return found
+
+
+def _read(entry: Interaction) -> tuple[Asked, Answered] | NotImported:
+    try:
+        method, url = entry.target
+        if url.scheme in ("http", "https") and not is_model_call(url.hostname or "", url.path):
+            return NotImported("not_a_model_call", f"{method} {_address(url)} is no call to a model")
+        return entry.asked(), entry.answered()
+    except NotImported as problem:
+        return problem
+
+
+def _address(url: SplitResult) -> str:
+    """Scheme, host and path: neither user nor password, nor what stands in the query."""
+    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path or '/'}"
+
+
+def _call(asked: Asked, answered: Answered, secrets: Sequence[bytes]) -> Found:
+    if not asked.body and "REDACTED" in asked.url.query:
+        return Found(problem=unsupported("the recorder has redacted its query, so that no real call equals it"))
+    headers = _mapping(asked.headers)
+    try:
+        request = http_request(
+            asked.method, _address(asked.url), asked.url.query, headers, _without(asked.body, secrets)
+        )
+        response = http_response(answered.status, answered.headers, _without(answered.body, secrets))
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        return Found(problem=unsupported(f"it cannot be kept as a call: {error!r}"))
+    return Found(request, response, headers.get(_RETRIES, "1") != "0")
+
+
+def _mapping(headers: Pairs) -> dict[str, str]:
+    mapping: dict[str, str] = {}
+    for name, value in headers:
+        mapping.setdefault(name.lower(), value)
+    return mapping
+
+
+# Secrets
+
+
+def _credentials(sides: Iterable[tuple[Asked, Answered]]) -> list[bytes]:
+    """The credentials and cookies in the headers of a file: the bodies may repeat them. The longest come first."""
+    found: dict[str, None] = {}
+    for asked, answered in sides:
+        found |= dict.fromkeys(credentials(_mapping(asked.headers)))
+        for cookie in (*values(asked.headers, "cookie"), *values(answered.headers, "set-cookie")):
+            found |= dict.fromkeys(_cookies(cookie))
+    return [secret.encode("utf-8", "surrogatepass") for secret in sorted(found, key=len, reverse=True)]
+
+
+def _cookies(header: str) -> Iterator[str]:
+    try:
+        read: Mapping[str, str] = {name: morsel.value for name, morsel in SimpleCookie(header).items()}
+    except CookieError:
+        read = {}
+    yield from (value for value in read.values() if len(value) >= _SHORTEST)
+
+
+def _without(body: bytes, secrets: Sequence[bytes]) -> bytes:
+    for secret in secrets:
+        if secret in body:
+            body = body.replace(secret, b"<credential>")
+    return body
+
+
+# Errors
+
+
+def _leave_out_retried(found: Sequence[Found]) -> None:
+    """Recording leaves out an error after which the client asked again of itself; so does an import."""
+    following: dict[str, Found] = {}
+    for entry in reversed(found):
+        if entry.request is None or entry.response is None:
+            continue
+        after = following.get(entry.request.key)
+        following[entry.request.key] = entry
+        if entry.may_be_retried and after is not None and after.repeats:
+            entry.problem = unsupported(
+                f"the answer {entry.response.status} is left out, since the client asked again and got the answer "
+                "that comes later: replayed, only that one is given"
+            )
