@@ -135,14 +135,23 @@ def _are_texts(names: Any) -> bool:
 def check_response(key: str, response: Any, sealed: object, place: object) -> Response:
     """The response of a document, if its digest agrees; raises CassetteError, with `place` as a text in it."""
     __tracebackhide__ = True
+    checked = agreeing_response(key, response, sealed, place)
+    if checked is None:
+        raise CassetteError(
+            f"{place}: the recorded reply does not agree with its digest: it was edited, or damaged. If the edit is "
+            "meant, accept it with `llm-strategy verify --accept`; else restore the file or record again: "
+            "pytest --llm-record=all"
+        )
+    return checked
+
+
+def agreeing_response(key: str, response: Any, sealed: object, place: object) -> Response | None:
+    """As `check_response`, but None where its digest does not agree."""
+    __tracebackhide__ = True
     try:
         text = _sealed(key, response)
         if digest_of_text(text) != sealed:
-            raise CassetteError(
-                f"{place}: the recorded reply does not agree with its digest: it was edited, or damaged. If the edit "
-                "is meant, accept it with `llm-strategy verify --accept`; else restore the file or record again: "
-                "pytest --llm-record=all"
-            )
+            return None
         checked: Response
         if "status" in response:
             # Looking for it in the text costs nothing beside a walk through the body, and nearly no answer has any.
@@ -154,8 +163,6 @@ def check_response(key: str, response: Any, sealed: object, place: object) -> Re
             _check_types(value)
         return checked
     except (TypeError, LookupError, AttributeError, ValueError) as error:
-        if isinstance(error, CassetteError):
-            raise
         what = error if isinstance(error, ValueError) else repr(error)
         raise CassetteError(f"{place}: the recorded reply is not complete ({what}); mend it or record again") from None
 

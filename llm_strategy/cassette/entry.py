@@ -7,6 +7,7 @@ from pathlib import Path
 
 from llm_strategy.cassette import document
 from llm_strategy.cassette.blob_files import lacks_content, restored, restored_response
+from llm_strategy.cassette.lines import read_lines
 from llm_strategy.cassette.reader import load
 from llm_strategy.cassette.shortcut import read_response
 from llm_strategy.errors import CassetteError
@@ -117,6 +118,10 @@ class Entry:
         response = read_response(text)
         if response is not None and document.response_digest(self.key, response) == sealed:
             return Response.from_json(response)
+        if response is None and (lines := read_lines(text)) is not None:
+            checked = document.agreeing_response(self.key, lines.get("response"), sealed, self)
+            if checked is not None:
+                return checked
         parsed = self._load(text, start + 1)
         response = parsed.get("response") if isinstance(parsed, dict) else None
         return document.check_response(self.key, response, sealed, self)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_strategy import Message, Request, Response, Usage
 from llm_strategy.canonical import digest
 from llm_strategy.cassette.emitter import emit
+from llm_strategy.cassette.lines import read_lines
 from llm_strategy.cassette.reader import load
 from llm_strategy.cassette.shortcut import read_response
 from llm_strategy.values import TextPart
@@ -61,6 +63,52 @@ def test_other_forms_are_left_to_the_yaml_reader() -> None:
         b"",
     ):
         assert read_response(other) is None
+
+
+keys = st.sampled_from(["content", "arguments", "on", "$schema", "a b", "encoding", "data"]) | st.text(max_size=3)
+numbers = st.integers() | st.floats() | st.integers(10**14, 10**16)
+values = st.recursive(
+    texts | numbers | st.none() | st.booleans(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(values)
+def test_lines_of_ours_are_read_as_the_yaml_reader_reads_them(value: object) -> None:
+    """Any value, nested in any way: it is the same (NaN is no other than NaN), or it is left to that reader."""
+    text = emit({"response": value, "more": [value]}).encode().removeprefix(b"---\n")
+    found = read_lines(text)
+    assert found is None or repr(found) == repr(load(text))
+
+
+SHORT_CUTS: list[object] = [
+    {"status": 200, "headers": {"content-type": "application/json"}, "layout": "spaced", "body": {"a": [], "b": {}}},
+    {"events": [{"data": {"delta": {"content": "Once "}}}, {"event": "end", "data": "[DONE]"}, "raw: \n"]},
+    {"arguments": '{"city": "Zürich\\n"}', "quote": '"', "page": 1, "score": -0.5, "tiny": 1e-07, "no": None},
+    [[[1, [2, {"a": [[True]]}]], []], {"x": [{"y": {"z": "\n\n  a\n\n"}}, {}]}],
+    {"content": "  a 😀\n\n\tb \n", "more": ["a\n", "\n", "a\n\n", {"content": "x"}]},
+]
+
+
+@pytest.mark.parametrize("value", SHORT_CUTS, ids=range(len(SHORT_CUTS)))
+def test_what_answers_consist_of_takes_the_short_cut(value: object) -> None:
+    """Nested mappings and sequences, blocks, escapes, numbers: nothing of them is left to the YAML reader."""
+    text = emit({"response": value}).encode().removeprefix(b"---\n")
+    assert read_lines(text) == {"response": value} == load(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: b\n", "a: 'b'\n", "a: !!str \"b\"\n", "a: &x \"b\"\n", "a: [1]\n", "a: \"b\"  # c\n", "a: 1", "- \"a\"\n  - \"b\"\n",
+        "a:\n    b: 1\n", "a:\n  b: 1\n c: 2\n", "a: 1\na: 2\n", "a:\n  - 1\n", "a: \"\\x07\"\n", "\"a\"\n", "  a: 1\n", "a: >\n  b\n",
+        "a:\n- b: 1\n   c: 2\n", "- 1\n", "a: 1\n- 2\n", "a:\n- 1\nb:\n", "a: .nan\n", "a:\n" + "- " * 95 + "1\n",
+    ],
+)  # fmt: skip
+def test_lines_of_another_form_are_left_to_the_yaml_reader(text: str) -> None:
+    """Whether they are YAML or not."""
+    assert read_lines(text.encode()) is None
 
 
 messages = st.builds(
