@@ -31,11 +31,12 @@ def is_secret_parameter(name: str) -> bool:
 
 def remember(headers: Mapping[str, str], query: str) -> None:
     """Know the credentials of a call from now on. `headers` have names in lower case."""
-    for secret in _sent(headers, query):
+    for secret in sent(headers, query):
         known_secrets.remember(secret)
 
 
-def _sent(headers: Mapping[str, str], query: str) -> Iterator[str]:
+def sent(headers: Mapping[str, str], query: str) -> Iterator[str]:
+    """The credentials of a call. `headers` have names in lower case."""
     for name in _HEADERS:
         value = headers.get(name, "").strip()
         if value and not value.lower().startswith(_SIGNED):

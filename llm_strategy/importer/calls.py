@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import SplitResult
 
-from llm_strategy.http.traffic import credentials, http_request, http_response, is_model_call
+from llm_strategy.http.credentials import sent
+from llm_strategy.http.hosts import is_model_call
+from llm_strategy.http.traffic import http_request, http_response
 from llm_strategy.importer.interactions import Answered, Asked, Interaction, Pairs, values
 from llm_strategy.importer.outcomes import NotImported, unsupported
 from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse
@@ -16,7 +18,7 @@ _RETRIED = frozenset((408, 409, 429))
 _RETRIES = "x-stainless-retry-count"
 """The header in which the clients of OpenAI and Anthropic say that they ask again of themselves."""
 _SHORTEST = 12
-"""Shorter cookies ("1", "true") stand in ordinary text as well."""
+"""Shorter secrets ("1", "true", "test") stand in ordinary text as well."""
 
 
 @dataclass
@@ -46,7 +48,7 @@ def calls(entries: Iterable[Interaction | NotImported]) -> list[Found]:
 def _read(entry: Interaction) -> tuple[Asked, Answered] | NotImported:
     try:
         method, url = entry.target
-        if url.scheme in ("http", "https") and not is_model_call(url.hostname or "", url.path):
+        if url.scheme in ("http", "https") and not is_model_call(method, url.hostname or "", url.path):
             return NotImported("not_a_model_call", f"{method} {_address(url)} is no call to a model")
         return entry.asked(), entry.answered()
     except NotImported as problem:
@@ -86,7 +88,8 @@ def _credentials(sides: Iterable[tuple[Asked, Answered]]) -> list[bytes]:
     """The credentials and cookies in the headers of a file: the bodies may repeat them. The longest come first."""
     found: dict[str, None] = {}
     for asked, answered in sides:
-        found |= dict.fromkeys(credentials(_mapping(asked.headers)))
+        credentials = sent(_mapping(asked.headers), asked.url.query)
+        found |= dict.fromkeys(secret for secret in credentials if len(secret) >= _SHORTEST)
         for cookie in (*values(asked.headers, "cookie"), *values(answered.headers, "set-cookie")):
             found |= dict.fromkeys(_cookies(cookie))
     return [secret.encode("utf-8", "surrogatepass") for secret in sorted(found, key=len, reverse=True)]
