@@ -72,21 +72,22 @@ class _Deflate(Decoder):
     """With the header of zlib, as it should be, or without, as some servers send it."""
 
     def __init__(self) -> None:
-        self._stream = zlib.decompressobj()
-        self._has_begun = False
+        self._beginning = b""
+        self._stream: Any = None
 
     def feed(self, data: bytes) -> bytes:
-        began, self._has_begun = self._has_begun, self._has_begun or bool(data)
-        try:
-            return self._stream.decompress(data)
-        except zlib.error:
-            if began:
-                raise
-            self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
-            return self._stream.decompress(data)
+        if self._stream is None:
+            self._beginning += data
+            if len(self._beginning) < 2:
+                return b""
+            data = self._beginning
+            has_header = data[0] & 15 == zlib.DEFLATED and int.from_bytes(data[:2]) % 31 == 0
+            self._stream = zlib.decompressobj(zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS)
+        said: bytes = self._stream.decompress(data)
+        return said
 
     def end(self) -> bytes:
-        return self._stream.flush()
+        return b"" if self._stream is None else self._stream.flush()
 
 
 class _Foreign(Decoder):

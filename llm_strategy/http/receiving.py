@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from llm_strategy.engine import in_thread
 from llm_strategy.errors import CassetteError, ModelError
 from llm_strategy.http.decoding import Decoder, decoder
-from llm_strategy.http.traffic import Headers, http_response
+from llm_strategy.http.traffic import RECEIVED, Headers, http_response
 from llm_strategy.values import JSON
 from llm_strategy.wire.bodies import pack_answer
 from llm_strategy.wire.envelope import HTTPResponse
@@ -35,7 +35,8 @@ class Receiver:
         known = dict(received)
         found = decoder(known.get("content-encoding", ""))
         # What cannot be decoded is kept, and handed on, as it came.
-        dropped = _OF_TRANSFER if found is not None else _OF_TRANSFER - {"content-encoding"}
+        self._is_decoded = found is not None
+        dropped = _OF_TRANSFER if self._is_decoded else _OF_TRANSFER - {"content-encoding"}
         self.headers = [(name, value) for name, value in headers if name.lower() not in dropped]
         self.ending = _Ending(self)
         self._exchange = exchange
@@ -43,7 +44,7 @@ class Receiver:
         self._received = received
         self._type = known.get("content-type", "")
         self._decoder = found or Decoder()
-        self._splitter = splitter(self._type) if found is not None else None
+        self._splitter = splitter(self._type) if self._is_decoded else None
         self._given: list[bytes] = []
         self._held: list[bytes] = []
         self._is_over = False
@@ -171,7 +172,8 @@ class Receiver:
         return lambda: self._kept(broken=f"{type(error).__name__}: {error}")
 
     def _kept(self, **said: JSON) -> HTTPResponse:
-        return http_response(self._status, self._received, b"".join(self._given), **said)
+        names = RECEIVED if self._is_decoded else RECEIVED | {"content-encoding"}
+        return http_response(self._status, self._received, b"".join(self._given), names=names, **said)
 
     def _settle(self, answer: Callable[[], HTTPResponse]) -> None:
         if self._begin_to_settle():

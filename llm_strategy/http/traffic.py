@@ -15,7 +15,7 @@ from llm_strategy.wire.sent_bodies import parse_sent
 from llm_strategy.wire.splitting import splitter
 
 _SENT = ("content-type", "openai-beta")
-_RECEIVED = frozenset(("content-type", "retry-after", "retry-after-ms", "x-should-retry", "x-request-id"))
+RECEIVED = frozenset(("content-type", "retry-after", "retry-after-ms", "x-should-retry", "x-request-id"))
 _RETRYABLE = frozenset((408, 409, 429))
 
 Headers = Iterable[tuple[str, str]]
@@ -43,11 +43,16 @@ def http_request(method: str, address: str, query: str, headers: Mapping[str, st
     return HTTPRequest.of(request_envelope(method.upper(), url, sent, parsed))
 
 
-def http_response(status: int, headers: Headers, body: bytes, **said: JSON) -> HTTPResponse:
-    """A response as it is kept. `body` is what was handed on; `said` are further fields of the envelope."""
+def http_response(
+    status: int, headers: Headers, body: bytes, *, names: frozenset[str] = RECEIVED, **said: JSON
+) -> HTTPResponse:
+    """A response as it is kept. `body` is what was sent before any compression.
+
+    `names` are the headers to be kept, `said` are further fields of the envelope.
+    """
     kept: dict[str, JSON] = {}
     for name, value in ((name.lower(), value) for name, value in headers):
-        if name in _RECEIVED:
+        if name in names:
             kept[name] = f"{kept[name]}, {value}" if name in kept else value
     http: dict[str, JSON] = {"status": status}
     if kept:

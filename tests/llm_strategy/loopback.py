@@ -36,7 +36,7 @@ class Reply:
     """A status, and a body that is sent as JSON unless it is text; `hang_up` closes the connection instead.
 
     `chunks` are sent one by one as server-sent events, each as soon as it is there; where they end in HANG_UP, the
-    connection is closed there.
+    connection is closed there. With `headers`, they are bytes, and all that is sent.
     """
 
     body: Any = None
@@ -183,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
         elif reply.chunks is not None:
-            self._stream(reply.chunks)
+            self._stream(reply.chunks, reply.headers)
         elif isinstance(seen.body, dict) and seen.body.get("stream") and reply.status == 200:
             self._send(200, "text/event-stream", "".join(_events(reply.body)), reply.headers)
         elif isinstance(reply.body, str):
@@ -191,10 +191,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(reply.status, "application/json", json.dumps(reply.body), reply.headers)
 
-    def _stream(self, chunks: Iterable[Any]) -> None:
+    def _stream(self, chunks: Iterable[Any], headers: Mapping[str, str]) -> None:
         self.close_connection = True
         self.send_response(200)
-        for name, value in {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"}.items():
+        for name, value in {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked", **headers}.items():
             self.send_header(name, value)
         self.send_header("Connection", "close")
         self.end_headers()
@@ -203,12 +203,12 @@ class _Handler(BaseHTTPRequestHandler):
             for chunk in chunks:
                 if isinstance(chunk, Reply):
                     return
-                self._send_chunk(f"data: {json.dumps(chunk)}\n\n")
-            self._send_chunk("data: [DONE]\n\n")
-            self._send_chunk("")
+                self._send_chunk(chunk if isinstance(chunk, bytes) else f"data: {json.dumps(chunk)}\n\n".encode())
+            if not headers:
+                self._send_chunk(b"data: [DONE]\n\n")
+            self._send_chunk(b"")
 
-    def _send_chunk(self, text: str) -> None:
-        data = text.encode()
+    def _send_chunk(self, data: bytes) -> None:
         self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
         self.wfile.flush()
 
