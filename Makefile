@@ -28,6 +28,7 @@ faults: install  ## the fault tests in their long form, vcrpy's faults, the spee
 	@FAULTS=long $(BIN)/python -m pytest tests/faults -n auto $(ARGS)
 	@$(BIN)/python benchmarks/faults.py --trials 20 --write
 	@$(BIN)/python benchmarks/replay.py --quick --write
+	@$(BIN)/python benchmarks/http.py --write
 	@$(BIN)/python -m tests.faults.page
 
 lint: install  ## style, types and the floors of the architecture
@@ -39,8 +40,9 @@ lint: install  ## style, types and the floors of the architecture
 	@$(BIN)/pyright --pythonpath $(BIN)/python
 	@$(BIN)/lint-imports
 
-bench: install  ## speed beside the floor and beside vcrpy
+bench: install  ## speed beside the floor, vcrpy, cassetter and pytest-recording
 	@$(BIN)/python benchmarks/replay.py $(ARGS)
+	@$(BIN)/python benchmarks/http.py $(patsubst %.json,%-http.json,$(ARGS))
 
 clean:  ## remove the environment and the caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist

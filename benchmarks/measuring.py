@@ -80,7 +80,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: runs of ours and of the peer, taken in turn, so that each pair had the same machine."""
+    """One line of the table: runs of ours and of the peer, taken in turn, so that each pair had the same machine.
+
+    Without any run, `note` says why there is none.
+    """
 
     what: str
     peer_name: str
@@ -110,7 +113,7 @@ class Row:
         """
         if self.target.kind == "extra":
             return _lower_quartile(self.ours) - _lower_quartile(self.peer)
-        return median(self.figures)
+        return median(self.figures) if self.ours else math.nan
 
     @property
     def reached(self) -> bool | None:
@@ -125,14 +128,16 @@ class Row:
             self._amount(self.ours),
             f"{self.peer_name} {self._amount(self.peer)}" if self.peer else self.peer_name,
             shown(self.figure),
-            f"{shown(min(figures))} .. {shown(max(figures))}" if len(figures) > 1 else "one run",
-            shown(median(self.wall_figures)),
+            f"{shown(min(figures))} .. {shown(max(figures))}" if len(figures) > 1 else "one run" if figures else "-",
+            shown(median(self.wall_figures)) if figures else "-",
             str(self.target),
             verdict,
             self.note,
         )
 
     def _amount(self, samples: Sequence[Sample]) -> str:
+        if not samples:
+            return "-"
         amount = median(sample.cost for sample in samples)
         return f"{amount / 1e6:.1f} MB" if self.unit == "bytes" else seconds(amount)
 
@@ -158,10 +163,10 @@ def _lower_quartile(samples: Sequence[Sample]) -> float:
 HEADINGS = ("what", "ours", "beside", "figure", "spread", "wall", "design", "reached", "")
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[Row], headings: Sequence[str] = HEADINGS) -> str:
     """The rows under their headings, in columns."""
-    lines = [HEADINGS, *(row.cells() for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    lines = [headings, *(row.cells() for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
     texts = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     return "\n".join([texts[0], "-" * max(map(len, texts)), *texts[1:]])
 

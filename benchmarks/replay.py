@@ -10,14 +10,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from figures import FIGURES, header, keep
 from measuring import Row, table
 from rows import (
     Benchmark,
@@ -30,8 +29,7 @@ from rows import (
     without_cassette_row,
 )
 
-FIGURES = Path(__file__).parents[1] / "docs" / "reference" / "guarantees.json"
-
+PACKAGES = ("llm-strategy", "pydantic", "PyYAML", "openai", "vcrpy", "pytest")
 PARTS: tuple[Callable[[Benchmark], Iterator[Row]], ...] = (
     replay_rows,
     distinct_row,
@@ -41,32 +39,6 @@ PARTS: tuple[Callable[[Benchmark], Iterator[Row]], ...] = (
     without_cassette_row,
     start_rows,
 )
-
-
-def header() -> dict[str, str]:
-    """What the figures depend on."""
-    return {
-        "machine": f"{_processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        **{name: _version(name) for name in ("llm-strategy", "pydantic", "PyYAML", "openai", "vcrpy", "pytest")},
-    }
-
-
-def _processor() -> str:
-    """The processor's name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "this checkout" if name == "llm-strategy" else "not installed"
 
 
 def run(*, quick: bool) -> list[Row]:
@@ -81,17 +53,13 @@ def run(*, quick: bool) -> list[Row]:
     return rows
 
 
-def keep(rows: Sequence[Row]) -> None:
-    """Write the figures that the design asks for where the page of guarantees has them from."""
-    written = json.loads(FIGURES.read_text("utf-8")) if FIGURES.exists() else {}
-    machine = f"Python {platform.python_version()}, {platform.system()}"
-    measured = {
-        f"speed: {row.what.strip()}": _figure(row) | {"on": machine, "test": "python benchmarks/replay.py --quick"}
+def kept(rows: Sequence[Row]) -> dict[str, dict[str, str]]:
+    """The figures that the design asks for."""
+    return {
+        row.what.strip(): _figure(row)
         for row in rows
         if row.target.kind != "extra" and (row.target.limit is not None or row.unit == "bytes")
     }
-    kept = {name: numbers for name, numbers in written.items() if not name.startswith("speed: ")}
-    FIGURES.write_text(json.dumps({**kept, **measured}, indent=2, sort_keys=True) + "\n", "utf-8")
 
 
 def _figure(row: Row) -> dict[str, str]:
@@ -110,13 +78,15 @@ def main() -> None:
     # Outside pytest a call without a cassette would be live: nothing here may come from the machine's settings.
     for name in [name for name in os.environ if name.startswith(("LLM_STRATEGY_", "OPENAI_"))]:
         del os.environ[name]
-    said = header() | {"run": "quick" if options.quick else "full"}
+    said = header("llm-strategy", "pydantic", "PyYAML", "openai", "vcrpy", "pytest") | {
+        "run": "quick" if options.quick else "full"
+    }
     rows = run(quick=options.quick)
     print("\n".join(f"{name + ':':14}{text}" for name, text in said.items()), end="\n\n")
     print(table(rows))
     print("\nCPU time, unless the column says wall; medians of pairs of runs, taken in turn; spread: least and most.")
     if options.write:
-        keep(rows)
+        keep("speed", kept(rows), "benchmarks/replay.py --quick")
     if options.json:
         options.json.write_text(json.dumps({"header": said, "rows": [row.to_json() for row in rows]}, indent=2) + "\n")
 

@@ -19,7 +19,7 @@ from typing import Any
 from llm_strategy import Cassette, Request, ScriptedModel, llm_strategy, use_cassette
 
 MODEL = "openai:gpt-5-mini"
-_MARK = re.compile(r"request-\d{7}")
+MARK = re.compile(r"request-\d{7}")
 _ARGUMENT = re.compile(r"^[ab] = (\d+)$", re.MULTILINE)
 
 
@@ -99,7 +99,7 @@ def check(products: Iterable[Product], number: int) -> None:
 
 
 def answer(request: Request) -> str:
-    found = _MARK.search(request.messages[-1].content)
+    found = MARK.search(request.messages[-1].content)
     assert found is not None
     return reply(found[0])
 
@@ -240,7 +240,7 @@ class Vcrpy:
 
         if not self._recording:
             raise AssertionError("vcrpy has let a request pass")
-        found = _MARK.search(request.content.decode())
+        found = MARK.search(request.content.decode())
         assert found is not None
         message = {"role": "assistant", "content": reply(found[0])}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
