@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import suppress
+from functools import cached_property
 from types import TracebackType
 from typing import Any, NamedTuple, Self
+from urllib.parse import urlsplit
 
 from llm_strategy import engine
 from llm_strategy.cassette.scope import CassetteScope
@@ -24,6 +26,7 @@ from llm_strategy.redaction import find_known
 from llm_strategy.values import JSON
 from llm_strategy.wire.bodies import laid_out
 from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse
+from llm_strategy.wire.registry import find
 
 _RETRIES = "x-stainless-retry-count"
 """The header in which the clients of OpenAI, Anthropic and Groq say how often they have asked again of themselves."""
@@ -98,9 +101,12 @@ class Exchange:
         finally:
             self.release()
 
-    def ends(self, event: JSON) -> bool:
-        """Whether nothing of the answer follows an event of it."""
-        return isinstance(event, Mapping) and event.get("data") == "[DONE]"
+    @cached_property
+    def ends(self) -> Callable[[JSON], bool] | None:
+        """Says of an event whether nothing of the answer follows it; None where the format of the call is not known."""
+        request = self.turn.ask.request
+        format = find(urlsplit(request.http["url"]).path) if isinstance(request, HTTPRequest) else None
+        return None if format is None else format.ends
 
     def release(self) -> None:
         """Give the right to ask back."""

@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 
 from llm_strategy.http import settings
+from llm_strategy.wire.registry import find
 
 _PROVIDERS = frozenset(
     "api.openai.com openai.azure.com services.ai.azure.com models.inference.ai.azure.com models.github.ai "
@@ -28,7 +29,7 @@ _PATHS = re.compile(
     r"|/model/[^/]+/(?:converse|converse-stream|invoke|invoke-with-response-stream)"
     r"|/api/(?:chat|generate|embed|embeddings)"
 )
-"""How the paths of calls to models end, whatever the host."""
+"""How the paths of calls to models end, whatever the host; of some the format is not known."""
 
 
 def is_model_call(method: str, host: str, path: str) -> bool:
@@ -47,7 +48,7 @@ def is_provider(host: str) -> bool:
 @lru_cache(maxsize=1024)
 def is_known(path: str) -> bool:
     """Whether a path is one of those at which models are called."""
-    return any(found.end() == len(path) for found in _PATHS.finditer(path))
+    return find(path) is not None or any(found.end() == len(path) for found in _PATHS.finditer(path))
 
 
 def _is_below(host: str, hosts: frozenset[str]) -> bool:

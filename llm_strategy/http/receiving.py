@@ -148,10 +148,11 @@ class Receiver:
             ) from None
 
     def _says_end(self, piece: bytes) -> bool:
-        if self._splitter is None:
+        ends = self._exchange.ends
+        if self._splitter is None or ends is None:
             return False
         events: list[JSON] = pack_answer(piece, self._type).get("events") or []
-        return any(map(self._exchange.ends, events))
+        return any(map(ends, events))
 
     def _check_open(self) -> None:
         if self._scope_has_ended:
