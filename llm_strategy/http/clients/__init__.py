@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-TRANSLATORS = {"httpcore": "httpcore", "httpcore2": "httpcore"}
+TRANSLATORS = {"aiohttp": "aiohttp", "httpcore": "httpcore", "httpcore2": "httpcore", "urllib3": "urllib3"}
 """The module here that translates for a client library. httpx and httpx2, and so `openai`, send through httpcore."""
 
 
