@@ -59,9 +59,9 @@ def schema_in(message: Message, schema: JSON) -> str | None:
 
 
 def tool_name(tool: JSON) -> str:
-    """The name of a tool, which stands in it or one level deeper."""
+    """The name of a tool, which stands in it or one level deeper; a provider's own tools may have a type only."""
     named = tool if "name" in tool else tool.get("function")
-    return str(named.get("name")) if isinstance(named, dict) else "without a name"
+    return str(named.get("name") if isinstance(named, dict) else tool.get("type") or "without a name")
 
 
 def compact(value: JSON) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.miss import shown_place
 from llm_strategy.cassette.pairing import Pair, pairs
+from llm_strategy.cli.replies import beside, envelope, reply_text
 from llm_strategy.difference import compare, compare_values
 from llm_strategy.difference.hunks import WIDTH, visible
 from llm_strategy.difference.prompt_text import read
@@ -16,8 +17,7 @@ from llm_strategy.difference.replies import ReplyDifference, compare_fields, com
 from llm_strategy.redaction import scrub, scrub_reply
 from llm_strategy.transcript import message_text
 from llm_strategy.values import JSON, Request, Response
-from llm_strategy.wire.contents import described
-from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse
+from llm_strategy.wire.envelope import HTTPRequest
 
 Kind = Literal["added", "removed", "answer changed", "prompt changed"]
 _UNSEEN = "(what differs must not be shown: a credential, or a folder that names a user)"
@@ -98,24 +98,14 @@ def _prompt_difference(old: Request, new: Request) -> tuple[Sequence[str], str]:
 def _reply_difference(old: Response, new: Response) -> ReplyDifference:
     if old == new:
         return ReplyDifference(())
-    content = compare_replies(old.content, new.content)
+    texts = reply_text(old), reply_text(new)
+    content = compare_replies(*texts)
     # The body of an HTTP answer holds its content once more.
-    said = scrub_reply(old.content), scrub_reply(new.content)
-    beside = [place for place in compare_fields(_beside(old), _beside(new)) if (place.old, place.new) != said]
-    return ReplyDifference([*content.fields, *beside], content.diff) or ReplyDifference((), [_UNSEEN])
-
-
-def _beside(response: Response) -> dict[str, JSON]:
-    """What a response holds besides its content."""
-    data = {name: value for name, value in shown_response(response).items() if name != "content"}
-    if response.pieces:
-        data["pieces"] = list(map(len, response.pieces))
-    return data
-
-
-def shown_response(response: Response) -> dict[str, JSON]:
-    """A response as JSON, with a few words in place of large binary content."""
-    return described(response.http) if isinstance(response, HTTPResponse) else response.to_json()
+    said = tuple(map(scrub_reply, texts))
+    fields = [place for place in compare_fields(beside(old), beside(new)) if (place.old, place.new) != said]
+    if not content and not fields:
+        fields = list(compare_fields(envelope(old), envelope(new)))
+    return ReplyDifference([*content.fields, *fields], content.diff) or ReplyDifference((), [_UNSEEN])
 
 
 def _told(entry: Entry) -> Iterator[str]:
@@ -126,7 +116,7 @@ def _told(entry: Entry) -> Iterator[str]:
     if prompt is not None:
         asked = "\n".join(f"{name} = {text}" for name, text in prompt.arguments.items())
     yield from _few(scrub(asked))
-    yield from _few("-> " + scrub_reply(entry.response.content))
+    yield from _few("-> " + scrub_reply(reply_text(entry.response)))
 
 
 def _few(text: str) -> Iterator[str]:

@@ -14,12 +14,13 @@ from llm_strategy.cassette.recordings import Cassette
 from llm_strategy.cli.outcome import GOOD, USAGE, complain
 from llm_strategy.cli.places import files
 from llm_strategy.cli.recordings import AmbiguousKey, add_folder, is_key, with_key
+from llm_strategy.cli.replies import whole_reply
 from llm_strategy.errors import CassetteError
 from llm_strategy.log import Call
 from llm_strategy.redaction import each_text, scrub, scrub_reply
-from llm_strategy.transcript import laid_out, message_text
+from llm_strategy.transcript import message_text
 from llm_strategy.values import JSON, Response
-from llm_strategy.wire.contents import described, packed
+from llm_strategy.wire.contents import packed
 from llm_strategy.wire.envelope import HTTPResponse
 
 
@@ -72,17 +73,8 @@ def _call_text(file: str, call: Call) -> str:
     count = len(response.pieces)
     came = f", in {count} piece{'s' * (count != 1)}" if count else ""
     came += ", closed early" if response.closed_early else ""
-    return "\n".join([*lines, f"--- reply{came}\n{scrub_reply(_reply_text(response))}\n"])
+    return "\n".join([*lines, f"--- reply{came}\n{scrub_reply(whole_reply(response))}\n"])
 
 
 def _response_json(response: Response) -> dict[str, JSON]:
     return packed(response.http) if isinstance(response, HTTPResponse) else response.to_json()
-
-
-def _reply_text(response: Response) -> str:
-    """What was answered; where that is not known to be a text, the whole body, with binary content in a few words."""
-    if response.content or not isinstance(response, HTTPResponse):
-        return response.content
-    shown = described(response.http)
-    body = shown.get("events", shown.get("body", ""))
-    return body if isinstance(body, str) else laid_out(body)

@@ -14,6 +14,7 @@ from llm_strategy.wire.chat_completions import decode_usage, named_model
 from llm_strategy.wire.completions import decode_texts, encode_texts
 from llm_strategy.wire.format import Answer, Format
 
+VECTORS = "application/octet-stream"
 _NO_SETTINGS = frozenset("model input".split())
 
 
@@ -36,7 +37,7 @@ def decode_response(body: Any) -> Answer:
     data = body.get("data") if isinstance(body, Mapping) else None
     if not isinstance(data, list) or not data:
         raise ValueError("the body has no data")
-    parts = tuple(BlobPart("embedding", None, _packed(item["embedding"])) for item in data)
+    parts = tuple(BlobPart("embedding", VECTORS, _packed(item["embedding"])) for item in data)
     model = body.get("model")
     usage = decode_usage(body.get("usage"))
     return Answer("", usage, model=model if isinstance(model, str) else None, parts=parts)

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 from llm_strategy.values import BlobPart, Request, TextPart, Usage
 from llm_strategy.wire.bodies import answer_bytes
+from llm_strategy.wire.embeddings import VECTORS
 from llm_strategy.wire.format import Answer, Format
 from llm_strategy.wire.registry import find
 
@@ -107,7 +108,7 @@ def embedded(answer: Answer, request: Request) -> Answer:
     """An answer as numbers: a vector for each text of the request, which depends on both."""
     texts = [part.content for message in request.messages for part in message.parts if isinstance(part, TextPart)]
     vectors = (struct.pack("<3f", len(text), sum(map(ord, text)), len(answer.content)) for text in texts)
-    blobs = [BlobPart("embedding", None, base64.b64encode(vector).decode()) for vector in vectors]
+    blobs = [BlobPart("embedding", VECTORS, base64.b64encode(vector).decode()) for vector in vectors]
     return Answer("", answer.usage, "stop", answer.model, parts=tuple(blobs))
 
 

@@ -23,6 +23,7 @@ from llm_strategy.values import (
     UriPart,
     Usage,
 )
+from llm_strategy.wire.embeddings import VECTORS
 from llm_strategy.wire.envelope import HTTPResponse
 from llm_strategy.wire.format import Answer
 from llm_strategy.wire.registry import FORMATS
@@ -92,7 +93,7 @@ reasons = st.sampled_from(["stop", "length", "content_filter"])
 refusals = st.builds(lambda words: Answer(words, None, "refusal", "m-1", parts=(TextPart(words),)), some)
 chat_answers = st.builds(answered, spoken(), reasons, usages) | refusals
 text_answers = st.builds(answered, st.tuples(texts), reasons, usages)
-vectors = st.builds(BlobPart, st.just("embedding"), st.none(), st.sampled_from(["AACAPwAAAEA=", "AAAAAA=="]))
+vectors = st.builds(BlobPart, st.just("embedding"), st.just(VECTORS), st.sampled_from(["AACAPwAAAEA=", "AAAAAA=="]))
 embedding_answers = st.builds(
     lambda parts, usage: Answer("", usage, "stop", "m-1", parts=tuple(parts)), st.lists(vectors, min_size=1), usages
 )
@@ -176,7 +177,7 @@ def test_an_answer_tells_its_format(format: Any) -> None:
     if format.name in TEXTS:
         answer = replace(ANSWER, finish_reason="stop", parts=(TextPart("Sunny."),))
     if format.name == "embeddings":
-        answer = Answer("", Usage(3), "stop", "m-1", parts=(BlobPart("embedding", None, "AACAPwAAAEA="),))
+        answer = Answer("", Usage(3), "stop", "m-1", parts=(BlobPart("embedding", VECTORS, "AACAPwAAAEA="),))
     body = sent(format.encode_response(answer))
     whole = HTTPResponse.of({"status": 200, "body": body})
     assert Answer(whole.content, whole.usage, whole.finish_reason, whole.model, parts=whole.parts) == answer
