@@ -45,10 +45,11 @@ def _structured(body: Any, content_type: str) -> bytes:
         if content_type.startswith("application/json") and not any(isinstance(piece, bytes) for piece in body):
             return json_bytes(body)
         return b"".join(piece if isinstance(piece, bytes) else _encoded(piece) for piece in body)
-    if isinstance(body, list) and body and all(isinstance(pair, list) and len(pair) == 2 for pair in body) and is_form:
-        return urlencode(body).encode("ascii")
-    if isinstance(body, Mapping) and is_form:
-        return urlencode(body, doseq=True).encode("ascii")
+    if is_form and isinstance(body, Mapping):
+        body = list(map(list, body.items()))
+    if is_form and isinstance(body, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in body):
+        # As `requests` does, which takes a list for several values.
+        return urlencode([(str(name), value) for name, value in body], doseq=True).encode("ascii")
     if isinstance(body, Mapping | list):
         return json_bytes(body)
     raise malformed(f"the body is {type(body).__name__}, neither text nor data")

@@ -11,7 +11,7 @@ from llm_strategy.http.credentials import sent
 from llm_strategy.http.hosts import is_model_call
 from llm_strategy.http.traffic import http_request, http_response
 from llm_strategy.importer.interactions import Answered, Asked, Interaction, Pairs, values
-from llm_strategy.importer.outcomes import NotImported, unsupported
+from llm_strategy.importer.outcomes import NotImported, malformed, unsupported
 from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse
 
 _RETRIED = frozenset((408, 409, 429))
@@ -53,6 +53,9 @@ def _read(entry: Interaction) -> tuple[Asked, Answered] | NotImported:
         return entry.asked(), entry.answered()
     except NotImported as problem:
         return problem
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        # Of the many ways to be damaged, one that nobody has thought of must not end the import.
+        return malformed(f"it cannot be understood ({error!r})")
 
 
 def _address(url: SplitResult) -> str:

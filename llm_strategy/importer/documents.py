@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -30,7 +31,8 @@ _KEPT = frozenset(
 """Tags of mappings and sequences that are read as such."""
 
 
-class Foreign(NamedTuple):
+@dataclass(frozen=True)
+class Foreign:
     """Stands where a file asks for an object of Python, which nothing here makes."""
 
     tag: str
