@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from llm_strategy.errors import CassetteError
+from llm_strategy.http import settings
 from llm_strategy.http.credentials import is_secret_parameter
 from llm_strategy.values import JSON
-from llm_strategy.wire.bodies import answer_bytes, pack_answer
+from llm_strategy.wire.bodies import answer_pieces, pack_answer
 from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse, request_envelope
 from llm_strategy.wire.sent_bodies import parse_sent
-from llm_strategy.wire.splitting import splitter
 
 _SENT = ("content-type", "openai-beta")
 RECEIVED = frozenset(("content-type", "retry-after", "retry-after-ms", "x-should-retry", "x-request-id"))
@@ -40,7 +40,7 @@ def http_request(method: str, address: str, query: str, headers: Mapping[str, st
     sent = {name: headers[name] for name in _SENT if name in headers}
     url = f"{address}?{kept}" if kept else address
     parsed = parse_sent(body, headers.get("content-type", ""), headers.get("content-encoding", ""))
-    return HTTPRequest.of(request_envelope(method.upper(), url, sent, parsed))
+    return HTTPRequest.of(request_envelope(method.upper(), url, sent, parsed, settings.ignored()))
 
 
 def http_response(
@@ -97,11 +97,4 @@ def _recorded(http: Mapping[str, Any]) -> Recorded:
         # The client lived with this answer: neither it nor a more patient one is to wait for another.
         headers["x-should-retry"] = "false"
     broken, closed_early = http.get("broken"), http.get("closed_early") is True
-    return Recorded(status, list(headers.items()), _pieces(http), broken, closed_early)
-
-
-def _pieces(http: Mapping[str, Any]) -> list[bytes]:
-    body = answer_bytes(http)
-    splitting = splitter(http.get("headers", {}).get("content-type", ""))
-    pieces = [body] if splitting is None else [*splitting.feed(body), splitting.end()]
-    return [piece for piece in pieces if piece]
+    return Recorded(status, list(headers.items()), answer_pieces(http), broken, closed_early)
