@@ -44,6 +44,7 @@ class _Installation:
         self._lock = threading.RLock()
         self._users = 0
         self._finder = _Finder(self._patch)
+        # Kept for good: a mock that outlives the last user puts back what it had found, and the next user finds that.
         self._ours: dict[tuple[Any, str], tuple[_Method, _Method]] = {}
 
     def enter(self) -> None:
@@ -65,7 +66,6 @@ class _Installation:
             for (owner, attribute), (real, ours) in self._ours.items():
                 if vars(owner).get(attribute) is ours:
                     setattr(owner, attribute, real)
-            self._ours.clear()
 
     def _patch(self, module: ModuleType) -> None:
         with self._lock:
