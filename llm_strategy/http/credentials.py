@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl
 
@@ -40,6 +41,17 @@ def sent(headers: Mapping[str, str], query: str) -> Iterator[str]:
     for name in _HEADERS:
         value = headers.get(name, "").strip()
         if value and not value.lower().startswith(_SIGNED):
-            yield value.rpartition(" ")[2]
+            scheme, _, credential = value.rpartition(" ")
+            yield credential
+            if scheme.lower() == "basic":
+                yield _password(credential)
     if query:
         yield from (value for name, value in parse_qsl(query) if is_secret_parameter(name))
+
+
+def _password(credential: str) -> str:
+    """What a user has typed, of what stands for it in a header."""
+    try:
+        return base64.b64decode(credential).decode("utf-8").partition(":")[2]
+    except ValueError:
+        return ""
