@@ -13,16 +13,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-from llm_strategy import slot
+from llm_strategy import http, slot
 from llm_strategy.cassette.commit import commit
 from llm_strategy.cassette.facts import Facts
-from llm_strategy.cassette.modes import check_mode, mode_of_environment
+from llm_strategy.cassette.modes import Mode, check_mode, mode_of_environment
 from llm_strategy.cassette.open_blocks import close_to_children, open_to_children, take_number
 from llm_strategy.cassette.scope import CassetteScope, Rules
 from llm_strategy.context import Ask, Scope, Turn, current, enter_block, leave_block
 from llm_strategy.errors import ChangingPromptWarning
 from llm_strategy.log import CallLog
-from llm_strategy.session import running
+from llm_strategy.session import Session, running
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,8 +34,8 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
     `with use_cassette("cassettes/x.yaml") as cassette:`, around synchronous and asynchronous code
     alike, or as a decorator of a `def` or `async def`. `mode` is "replay", "new", "all", "live" or
     "dry"; None is the session's under pytest, else that of LLM_STRATEGY_RECORD, else "replay". With
-    `http=True` it also records and replays what any HTTP client sends to a provider. `cassette` has
-    `calls` and `path`.
+    `http=True` it also records and replays what any HTTP client sends to a provider; None does so where what
+    is around it does, such as a test. `cassette` has `calls` and `path`.
 
     In the block CassetteMiss is raised for a call that may not be asked, CassetteError for a file
     that cannot be trusted. A block that recorded a prompt with a value that differs from run to run, such as
@@ -43,7 +43,7 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
     unknown mode, TypeError for a generator to decorate.
     """
 
-    def __init__(self, path: str | os.PathLike[str], mode: str | None = None, http: bool = False) -> None:
+    def __init__(self, path: str | os.PathLike[str], mode: str | None = None, http: bool | None = None) -> None:
         self._path = Path(path)
         self._mode = None if mode is None else check_mode(mode)
         self._http = http
@@ -51,44 +51,43 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
 
     def __enter__(self) -> CassetteScope:
         session = running()
-        mode = self._mode or (session.mode if session else mode_of_environment())
-        if session is not None and session.only_replay:
-            mode = "replay"
-        around = current()
-        path = self._path.absolute()
+        mode = self._mode_in(session)
         # What a session records afresh is asked once in all of it; a block that does so of itself asks.
         together = session is not None and session.mode == mode
-        facts = session.facts if session is not None and together else Facts()
-        alone = mode == "all" and not together
-        number, give_back = take_number(path) if alone else (0, _nothing)
-        scope = _Block(
-            path,
-            Rules(
-                mode,
-                owner=around.rules.owner if isinstance(around, CassetteScope) else None,
-                shared=True,
-                command="pytest --llm-record" if session else None,
-                alongside=number,
-                http=self._http,
-            ),
-            account=session.account if session else None,
-            project=session.project if session else None,
-            parent=around,
-            facts=facts,
-        )
-        end = ExitStack()
-        end.callback(give_back)
-        if self._http:
-            from llm_strategy.http import install, uninstall
-
-            install()
-            end.callback(uninstall)
-        if session is None:
-            slot.blocks.append(scope)
-        if facts is not (session and session.facts):
-            end.callback(facts.end)
-        self._open.append(_Opened(scope, enter_block(scope), end, open_to_children(scope)))
+        with ExitStack() as end:
+            facts = session.facts if session is not None and together else Facts()
+            if not together:
+                end.callback(facts.end)
+            number = 0
+            if mode == "all" and not together:
+                number, give_back = take_number(self._path.absolute())
+                end.callback(give_back)
+            scope = self._scope(session, mode, facts, number)
+            if scope.http:
+                http.enter()
+                end.callback(http.leave)
+            if session is None:
+                slot.blocks.append(scope)
+            self._open.append(_Opened(scope, enter_block(scope), end.pop_all(), open_to_children(scope)))
         return scope
+
+    def _mode_in(self, session: Session | None) -> Mode:
+        if session is None:
+            return self._mode or mode_of_environment()
+        return "replay" if session.only_replay else self._mode or session.mode
+
+    def _scope(self, session: Session | None, mode: Mode, facts: Facts, number: int) -> CassetteScope:
+        around = current()
+        rules = Rules(
+            mode,
+            owner=around.rules.owner if isinstance(around, CassetteScope) else None,
+            shared=True,
+            command="pytest --llm-record" if session else None,
+            alongside=number,
+            http=around is not None and around.http if self._http is None else self._http,
+        )
+        account, project = (session.account, session.project) if session else (None, None)
+        return _Block(self._path.absolute(), rules, account=account, project=project, parent=around, facts=facts)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -106,6 +105,9 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
             close_to_children(scope, journal, session.run if session else None)
             commit(scope, passed=error is None)
             (session or scope).left(scope)
+        nothing = scope.captured_nothing
+        if session is not None and nothing is not None:
+            scope.note(nothing)
         if session is None and error is None:
             _warn(scope)
 
@@ -152,7 +154,9 @@ class _Opened(NamedTuple):
 
 
 def _warn(scope: CassetteScope) -> None:
-    """Outside of a session nobody else says what the account says of changing values."""
+    """Outside of a session nobody else says what the account says."""
+    if scope.captured_nothing is not None:
+        warnings.warn(scope.captured_nothing, UserWarning, stacklevel=3)
     if scope.before is not None:
         from llm_strategy.volatility.second_process import collect
 
@@ -160,10 +164,6 @@ def _warn(scope: CassetteScope) -> None:
         for text in scope.account.changing_values:
             told = f"a recorded prompt holds what differs from run to run, so that no recording will answer it: {text}"
             warnings.warn(f"{told}. {scope.account.cure}", ChangingPromptWarning, stacklevel=3)
-
-
-def _nothing() -> None:
-    """Gives nothing back."""
 
 
 class _Block(CassetteScope):

@@ -204,6 +204,12 @@ def current() -> Scope | None:
     return _child_scope(described) if described else None
 
 
+def is_in_block() -> bool:
+    """Whether a block says what a call made here and now belongs to, and not where the program is as a whole."""
+    scope = _variable.get()
+    return scope is not None and not scope.closed
+
+
 class Unknown(Scope):
     """Where several blocks are open and none is known to be the caller's own: asking could cost money."""
 

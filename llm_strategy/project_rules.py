@@ -83,21 +83,8 @@ def of(lines: str) -> ProjectRules:
         raise ValueError(f"{ENVIRONMENT}: {error}") from None
 
 
-class ProjectLines:
-    """The lines of a session in the environment, where child processes find them too.
-
-    Raises ValueError, which names the line, for what is no expression.
-    """
-
-    def __init__(self, lines: Sequence[str]) -> None:
-        text = "\n".join(line.replace("\n", " ") for line in lines)
-        parse(text)
-        self._before = os.environ.get(ENVIRONMENT)
-        os.environ[ENVIRONMENT] = text
-
-    def restore(self) -> None:
-        """Put back what was there before."""
-        if self._before is None:
-            os.environ.pop(ENVIRONMENT, None)
-        else:
-            os.environ[ENVIRONMENT] = self._before
+def joined(lines: Sequence[str]) -> str:
+    """The lines of a session, for the environment. Raises ValueError, which names the line, for what is none."""
+    text = "\n".join(line.replace("\n", " ") for line in lines)
+    parse(text)
+    return text

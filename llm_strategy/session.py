@@ -8,9 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +19,7 @@ from llm_strategy.cassette.facts import Facts
 from llm_strategy.cassette.journal import described, new_journal
 from llm_strategy.cassette.modes import Mode, check_mode
 from llm_strategy.cassette.run import Recorded, Run, asked_in, use_of_block
+from llm_strategy.environment import Lent
 
 if TYPE_CHECKING:
     from llm_strategy.cassette.account import Account
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from llm_strategy.cassette.scope import CassetteScope
     from llm_strategy.context import Scope
     from llm_strategy.errors import CassetteMiss
-    from llm_strategy.project_rules import ProjectLines
 
 
 class OpenScope:
@@ -38,11 +36,19 @@ class OpenScope:
     `path` is its cassette; `made` says whether there was any reason to make it yet.
     """
 
-    def __init__(self, session: Session, path: Path, rules: dict[str, Any], fault: Fault | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        path: Path,
+        rules: dict[str, Any],
+        fault: Fault | None = None,
+        ignore: Sequence[str] = (),
+    ) -> None:
         self.session = session
         self.path = path
         self.rules = rules
         self.fault = fault
+        self._ignore = ignore
         self.journal = new_journal()
         self._scope: CassetteScope | None = None
         self._lock = threading.Lock()
@@ -58,13 +64,6 @@ class OpenScope:
                 self._scope = self._make()
             return self._scope
 
-    def take_in_http(self) -> None:
-        """Record and replay what clients send over HTTP, too."""
-        with self._lock:
-            self.rules["http"] = True
-            if self._scope is not None:
-                self._scope.rules = replace(self._scope.rules, http=True)
-
     def _make(self) -> CassetteScope:
         from llm_strategy.cassette.scope import CassetteScope, Rules
 
@@ -77,11 +76,16 @@ class OpenScope:
 
         return FaultScope(self.path, Rules(**self.rules), fault=self.fault, **known)
 
-    def described(self) -> str:
-        """What a child process needs to take part."""
+    def variables(self) -> dict[str, str | None]:
+        """What child processes need to take part, and what holds in this one as well."""
         session = self.session
         known: dict[str, Any] = {"folder": session.folder, "model": session.model, "facts": session.facts.journal}
-        return described(self.path, self.rules, self.journal, **known)
+        told: dict[str, str | None] = {slot.CHILD_VARIABLE: described(self.path, self.rules, self.journal, **known)}
+        if self._ignore:
+            from llm_strategy.http import settings
+
+            told[settings.IGNORE] = "\n".join([*settings.ignored(), *self._ignore])
+        return told
 
 
 class Session:
@@ -91,8 +95,11 @@ class Session:
     blocks that name another mode. `model` names the model of functions that name none. `redact` are regular
     expressions of what must not be written down, and behind a `!` of what may, for this process and its children
     until `finish`; None leaves what LLM_STRATEGY_REDACT says. A bad one raises ValueError. `journal` is that of
-    the session whose worker this is, if of any. `account` counts what was done, `misses` lists every request
-    that had no recording, with the test that made it.
+    the session whose worker this is, if of any. `http` has all scopes take in what clients send to providers over
+    HTTP; `http_hosts` are recorded like a provider, `allowed_hosts` may be reached in replay, `http_ignore` are JSON
+    paths of what differs from run to run, and `record_errors` keeps errors that a client got over. They hold as
+    `redact` does, and None leaves what the environment says. `account` counts what was done, `misses` lists every
+    request that had no recording, with the test that made it.
     """
 
     def __init__(
@@ -103,8 +110,20 @@ class Session:
         model: str | None = None,
         redact: Sequence[str] | None = None,
         journal: str | os.PathLike[str] | None = None,
+        http: bool = False,
+        http_hosts: Sequence[str] | None = None,
+        allowed_hosts: Sequence[str] | None = None,
+        http_ignore: Sequence[str] | None = None,
+        record_errors: bool | None = None,
     ) -> None:
-        self._redact = None if redact is None else _in_environment(redact)
+        said = {} if redact is None else _redacting(redact)
+        hosts = {"http_hosts": http_hosts, "allowed_hosts": allowed_hosts}
+        if record_errors is not None or http_ignore is not None or any(given is not None for given in hosts.values()):
+            from llm_strategy.http.settings import variables
+
+            said |= variables(**hosts, ignore=http_ignore, record_errors=record_errors)
+        self._settings = Lent(said)
+        self.http = http
         self.folder = Path(folder)
         self.mode: Mode = check_mode(mode or "replay")
         self.only_replay = mode == "replay"
@@ -113,7 +132,8 @@ class Session:
         self.misses: list[tuple[str, CassetteMiss]] = []
         self._named: dict[str, PurePosixPath] = {}
         self.run = Run(self.folder)
-        self._environment: dict[OpenScope, str | None] = {}
+        self._lent: dict[OpenScope, Lent] = {}
+        self._intercepts = False
         self._outside = _Outside(self)
         slot.sessions.append(self)
         slot.push(self._outside)
@@ -173,12 +193,15 @@ class Session:
         refusal: str | None = None,
         command: str | None = None,
         fault: Fault | None = None,
+        http: bool | None = None,
+        ignore: Sequence[str] = (),
     ) -> OpenScope:
         """A scope whose calls are replayed from, or recorded into, the cassette at `path`.
 
         A `mode` other than the session's acts only while the session records. `refusal` forbids
         recording and says why. Nothing is read or written before the first call. With a `fault`, which one
-        of the calls then has, the cassette is only replayed, whatever the mode.
+        of the calls then has, the cassette is only replayed, whatever the mode. `http` takes in HTTP calls; None
+        is the session's. `ignore` are JSON paths as `http_ignore`, in addition.
         """
         if fault is not None:
             mode, shared = "replay", True
@@ -186,34 +209,35 @@ class Session:
         chosen = self.mode if self.mode == "replay" else asked
         refused = refusal if chosen in ("new", "all") else None
         rules = {"mode": chosen, "owner": owner, "shared": shared, "repeat": repeat}
-        return OpenScope(self, path, {**rules, "refusal": refused, "command": command}, fault)
+        rules |= {"refusal": refused, "command": command, "http": self.http if http is None else http}
+        return OpenScope(self, path, rules, fault, ignore)
 
     def enter(self, opened: OpenScope) -> None:
         """Make a scope the one that calls of this process, its threads and its children belong to."""
+        if opened.rules["http"]:
+            self._intercept()
         slot.push(opened)
-        self._environment[opened] = os.environ.get(slot.CHILD_VARIABLE)
-        os.environ[slot.CHILD_VARIABLE] = opened.described()
+        self._lent[opened] = Lent(opened.variables())
 
     def leave(self, opened: OpenScope) -> None:
         """Undo `enter`; the scope stays open."""
         slot.pop(opened)
-        before = self._environment.pop(opened, None)
-        if before is None:
-            os.environ.pop(slot.CHILD_VARIABLE, None)
-        else:
-            os.environ[slot.CHILD_VARIABLE] = before
+        lent = self._lent.pop(opened, None)
+        if lent is not None:
+            lent.restore()
+            if opened.rules["http"]:
+                from llm_strategy.http import leave
 
-    @contextmanager
-    def intercept(self, opened: OpenScope) -> Iterator[None]:
-        """Record and replay what HTTP clients send to providers too, while the result is entered."""
-        from llm_strategy.http import install, uninstall
+                leave()
 
-        opened.take_in_http()
-        install()
-        try:
-            yield
-        finally:
-            uninstall()
+    def _intercept(self) -> None:
+        from llm_strategy import http
+
+        if not self._intercepts:
+            # Until the session ends: threads and clients of one test may go on in the next.
+            self._intercepts = True
+            http.install()
+        http.enter()
 
     def missed(self, opened: OpenScope) -> list[CassetteMiss]:
         """The requests of a scope, and of child processes in it, that had no recording so far."""
@@ -243,6 +267,8 @@ class Session:
             self.misses += [(scope.rules.owner or str(scope.path), miss) for miss in misses]
             if scope.rules.mode != "live":
                 commit(scope, passed=passed)
+            if scope.captured_nothing is not None:
+                self.account.note(scope.captured_nothing)
         if opened.fault is None:
             self._note(opened, judged=judged, looks=looks, passed=passed and complete)
 
@@ -322,9 +348,12 @@ class Session:
                 self.account.count(stale=sum(map(len, self.run.stale.values())))
             self._collect()
             self.facts.end()
-            if self._redact is not None:
-                # Last: what comes before may still write or report what it keeps out.
-                self._redact.restore()
+            if self._intercepts:
+                from llm_strategy.http import uninstall
+
+                uninstall()
+            # Last: what comes before may still write or report what is kept out.
+            self._settings.restore()
 
     def _collect(self) -> None:
         """Take in what the second process has found, if prompts were recorded and sent there."""
@@ -346,10 +375,13 @@ class Session:
         return after(self.run, before, root) if before else None
 
 
-def _in_environment(redact: Sequence[str]) -> ProjectLines:
-    from llm_strategy.project_rules import ProjectLines
+def _redacting(lines: Sequence[str]) -> dict[str, str | None]:
+    from llm_strategy.project_rules import ENVIRONMENT, joined
 
-    return ProjectLines(redact)
+    try:
+        return {ENVIRONMENT: joined(lines)}
+    except ValueError as error:
+        raise ValueError(f"redact: {error}") from None
 
 
 class _Outside:
@@ -363,7 +395,7 @@ class _Outside:
         from llm_strategy.cassette.outside import OutsideScope
 
         session = self._session
-        return OutsideScope(session.mode, session.account, session.misses, session.model)
+        return OutsideScope(session.mode, session.account, session.misses, session.model, http=session.http)
 
 
 def running() -> Session | None:

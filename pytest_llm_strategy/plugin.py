@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llm_strategy import Session
-from pytest_llm_strategy import boundary, credentials, ending, reports, summary
+from pytest_llm_strategy import boundary, credentials, ending, placeholder_keys, reports, summary
 from pytest_llm_strategy.scopes import FixtureScopes, TestScope
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ SELECTION = pytest.StashKey[ending.Selection]()
 
 _RECORD = "--llm-record"
 _JOURNAL = "llm_strategy_journal"
+_HTTP_SETTINGS = ("http_hosts", "allowed_hosts", "http_ignore", "record_errors")
 _MODES = ("new", "all", "live", "dry", "replay")
 
 
@@ -73,13 +74,52 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="linelist",
         default=[],
     )
+    _add_http(parser)
+
+
+def _add_http(parser: pytest.Parser) -> None:
+    parser.addini(
+        "llm_http", "record and replay what HTTP clients send to providers, in every test", type="bool", default=False
+    )
+    parser.addini("llm_http_hosts", "hosts whose HTTP traffic is recorded like a provider's", type="args", default=[])
+    parser.addini(
+        "llm_allowed_hosts",
+        "hosts, addresses and networks that may be reached in replay; what is local or private always may",
+        type="args",
+        default=[],
+    )
+    parser.addini(
+        "llm_http_ignore",
+        "JSON paths, a line each, of what in the body of an HTTP call differs from run to run",
+        type="linelist",
+        default=[],
+    )
+    parser.addini(
+        "llm_record_errors",
+        "also record the errors that an HTTP client got over by asking again",
+        type="bool",
+        default=False,
+    )
+    parser.addini(
+        "llm_placeholder_keys",
+        "with llm_http: in replay, set a placeholder for the keys that SDKs of providers insist on",
+        type="bool",
+        default=True,
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Before anything of the project is imported, which may make clients at once."""
+    placeholder_keys.lend(early_config, getattr(early_config.known_args_namespace, "llm_record", None))
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "llm_cassette(name=None, mode=None, http=False, repeat=None, expect_miss=False): the cassette of a test: a "
-        "name to share it, a mode for recording sessions, HTTP calls too, repeat='last' to replay the last answer on",
+        "llm_cassette(name=None, mode=None, http=None, ignore=(), repeat=None, expect_miss=False): the cassette of a "
+        "test: a name to share it, a mode for recording sessions, whether HTTP calls are taken in too and what of "
+        "their bodies differs from run to run, repeat='last' to replay the last answer on",
     )
     config.addinivalue_line(
         "markers",
@@ -92,11 +132,13 @@ def pytest_configure(config: pytest.Config) -> None:
         "model": config.getoption("llm_model") or config.getini("llm_model") or None,
         "redact": config.getini("llm_redact") or None,
         "journal": getattr(config, "workerinput", {}).get(_JOURNAL),
+        "http": config.getini("llm_http"),
+        **{name: config.getini(f"llm_{name}") or None for name in _HTTP_SETTINGS},
     }
     try:
         session = Session(folder, **options)
     except ValueError as error:
-        raise pytest.UsageError(f"llm_redact: {error}") from None
+        raise pytest.UsageError(f"llm_{error}") from None
     config.stash[SESSION] = session
     config.stash[FIXTURES] = FixtureScopes(session, config.rootpath)
     config.stash[SUBTESTS] = _Subtests()
@@ -145,25 +187,20 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
-    with item.stash[TEST].phase(final=False), item.stash[TEST].http():
+    with item.stash[TEST].phase(final=False):
         yield
-
-
-@pytest.hookimpl(specname="pytest_runtest_setup")
-def pytest_runtest_setup_of_http(item: pytest.Item) -> None:
-    item.stash[TEST].check_http()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     test = item.stash[TEST]
-    with test.phase(), test.faulted(), boundary.guarded_test(item), test.http():
+    with test.phase(), test.faulted(), boundary.guarded_test(item):
         yield
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
-    with item.stash[TEST].phase(), item.stash[TEST].http():
+    with item.stash[TEST].phase():
         yield
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +31,6 @@ class TestScope:
         self.fault = variant.fault if variant else None
         plain = variant.plain if variant else item.nodeid
         self.expect_miss = bool(options.get("expect_miss"))
-        self._http = bool(options.get("http"))
-        self._no_http: str | None = None
         name = options.get("name")
         self.opened = session.open(
             session.named_path(name) if name else session.test_path(plain, twin=has_greater_twin(item)),
@@ -44,6 +42,8 @@ class TestScope:
             refusal=_refusal(item),
             command=f"pytest --llm-record {_quoted(plain)}",
             fault=self.fault,
+            http=options.get("http"),
+            ignore=options.get("ignore") or (),
         )
         if variant is not None and session.mode != "replay" and not self.opened.path.exists():
             item.add_marker(pytest.mark.skip(reason=f"nothing is recorded yet; {plain} does that"))
@@ -160,24 +160,8 @@ class TestScope:
     def close(self) -> None:
         self.session.close(self.opened, passed=self.passed, complete=not _is_given(self.item))
 
-    @contextmanager
-    def http(self) -> Iterator[None]:
-        """Takes in the HTTP calls of the test, where its marker asks for it."""
-        with ExitStack() as stack:
-            if self._http and self._no_http is None:
-                try:
-                    stack.enter_context(self.session.intercept(self.opened))
-                except ImportError as error:
-                    self._no_http = str(error)
-            yield
 
-    def check_http(self) -> None:
-        """Before any fixture runs, which would ask a provider: fails where HTTP calls cannot be taken in."""
-        if self._no_http is not None:
-            raise pytest.fail.Exception(self._no_http, pytrace=False)
-
-
-_OPTIONS = ("name", "mode", "http", "repeat", "expect_miss")
+_OPTIONS = ("name", "mode", "http", "ignore", "repeat", "expect_miss")
 
 
 def _marker_options(item: pytest.Item, session: Session) -> tuple[dict[str, Any], str | None]:
@@ -192,6 +176,8 @@ def _marker_options(item: pytest.Item, session: Session) -> tuple[dict[str, Any]
             raise ValueError(f"it takes {', '.join(_OPTIONS)}, not {', '.join(unknown)}")
         if options.get("repeat") not in (None, "last"):
             raise ValueError("repeat is 'last' or left out")
+        if isinstance(options.get("ignore"), str):
+            raise ValueError("ignore is a list of JSON paths")
         if options.get("name") is not None:
             session.named_path(options["name"])
         if options.get("mode") is not None:

@@ -78,6 +78,12 @@ class Account:
                 if test not in tests:
                     tests.append(test)
 
+    def note(self, text: str) -> None:
+        """Keep something to say when all is done, once."""
+        with self._lock:
+            if text not in self.notes:
+                self.notes.append(text)
+
     def to_json(self) -> dict[str, object]:
         return {item.name: getattr(self, item.name) for item in fields(self) if not item.name.startswith("_")}
 

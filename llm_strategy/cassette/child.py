@@ -16,6 +16,7 @@ from llm_strategy.cassette.scope import CassetteScope, Rules
 from llm_strategy.cassette.turns import CassetteTurn
 from llm_strategy.context import Ask, Scope, Turn, Unknown
 from llm_strategy.errors import CassetteMiss
+from llm_strategy.wire.envelope import HTTPRequest
 
 
 def open_child(described: str) -> Scope:
@@ -50,15 +51,22 @@ class _ChildScope(CassetteScope):
         self._journal = journal
 
     def enter(self, ask: Ask) -> Turn:
-        try:
-            turn = super().enter(ask)
-        except CassetteMiss as miss:
-            self._tell({"miss": str(miss), "function": miss.function, "causes": miss.causes})
-            raise
+        turn = super().enter(ask)
         if isinstance(turn, CassetteTurn):
             used = (turn.ask.request.key, turn.occurrence)
-            self._tell({"used": used, "replayed": turn.call is not None, "place": (os.getpid(), turn.place)})
+            said = {"used": used, "replayed": turn.call is not None, "place": (os.getpid(), turn.place)}
+            self._tell({**said, "http": isinstance(ask.request, HTTPRequest)})
         return turn
+
+    def keep(self, error: CassetteMiss, ask: Ask | None = None) -> CassetteMiss:
+        self._tell({"miss": str(error), "function": error.function, "causes": error.causes})
+        return super().keep(error, ask)
+
+    def note(self, text: str) -> None:
+        self._tell({"note": text})
+
+    def connected(self, host: str) -> None:
+        self._tell({"connected": host})
 
     def recorded_as(self, place: int, entry: Entry) -> None:
         super().recorded_as(place, entry)
@@ -86,6 +94,10 @@ def read_journal(scope: CassetteScope, journal: Path, run: Run | None) -> None:
             scope.misses.append(CassetteMiss(said["miss"], function=said["function"], causes=said["causes"]))
             scope.account.count(missed=1)
             scope.account.caused(tuple(said["causes"]), scope.rules.owner or str(scope.path))
+        elif "note" in said:
+            scope.note(said["note"])
+        elif "connected" in said:
+            scope.connected(said["connected"])
         elif "repairs" in said:
             scope.account.mended(tuple(said["repairs"]))
         elif "changes" in said:
@@ -101,6 +113,7 @@ def read_journal(scope: CassetteScope, journal: Path, run: Run | None) -> None:
             place = places[tuple(said["place"])] = len(scope.usage.calls) + _CHILDREN
             scope.usage.calls[place] = tuple(said["used"])
             scope.usage.written += not said["replayed"]
+            scope.usage.http = scope.usage.http or said["http"]
             scope.account.count(**{"replayed" if said["replayed"] else "asked": 1})
             # Looked into, so that the end of the scope puts in order what its children recorded.
             scope.file.refresh()

@@ -60,6 +60,12 @@ def close_to_children(scope: CassetteScope, journal: Path, run: Run | None) -> N
         read_journal(scope, journal, run)
 
 
+def open_blocks() -> list[CassetteScope]:
+    """The blocks that are open in this process, whoever has opened them."""
+    with _lock:
+        return [scope for scope, _ in _open]
+
+
 def _told() -> str | None:
     """What children are told; of several blocks side by side it cannot be said which one starts them."""
     if not _open:

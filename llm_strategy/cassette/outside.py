@@ -14,12 +14,27 @@ class OutsideScope(Scope):
     """Refuses to ask: a call made while modules are imported or tests are collected has no cassette."""
 
     def __init__(
-        self, mode: Mode, account: Account, misses: list[tuple[str, CassetteMiss]], default_model: str | None
+        self,
+        mode: Mode,
+        account: Account,
+        misses: list[tuple[str, CassetteMiss]],
+        default_model: str | None,
+        *,
+        http: bool = False,
     ) -> None:
         super().__init__(default_model=default_model)
+        self._http = http
         self._mode = mode
         self._account = account
         self._misses = misses
+
+    @property
+    def http(self) -> bool:
+        return self._http
+
+    @property
+    def may_ask(self) -> bool:
+        return self._mode == "live"
 
     def enter(self, ask: Ask) -> Turn:
         __tracebackhide__ = True
@@ -32,6 +47,9 @@ class OutsideScope(Scope):
             function=ask.site.function,
             causes=(_CAUSE,),
         )
+        raise self.keep(miss)
+
+    def keep(self, miss: CassetteMiss) -> CassetteMiss:
         self._misses.append((_CAUSE, miss))
         self._account.count(missed=1)
-        raise miss
+        return miss

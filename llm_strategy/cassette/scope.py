@@ -23,6 +23,7 @@ from llm_strategy.context import Ask, Scope, Stream, Turn
 from llm_strategy.errors import CassetteMiss, SecretFound
 from llm_strategy.known_secrets import described, known
 from llm_strategy.log import Call
+from llm_strategy.wire.envelope import HTTPRequest
 
 if TYPE_CHECKING:
     from llm_strategy.cassette.project import Project
@@ -55,13 +56,15 @@ class Usage:
 
     `recorded` are the recordings that it made, by their own numbers: an answer that comes early is written early.
     So until they have been put in order, a call that was recorded has the number of its recording. `unanswered` are
-    requests that the model failed to answer, which the code under test may have got over.
+    requests that the model failed to answer, which the code under test may have got over. `http` says whether any
+    was an HTTP call.
     """
 
     calls: dict[int, tuple[str, int]] = field(default_factory=dict)
     recorded: set[tuple[str, int]] = field(default_factory=set)
     unanswered: set[tuple[str, int]] = field(default_factory=set)
     written: int = 0
+    http: bool = False
 
     def ordered(self) -> Sequence[tuple[str, int]]:
         return [call for _, call in sorted(self.calls.items())]
@@ -112,6 +115,7 @@ class CassetteScope(Scope):
         self.misses: list[CassetteMiss] = []
         self.usage = Usage()
         self.before: Recordings | None = None
+        self._connections: set[str] = set()
         self._streams: WeakSet[Stream] = WeakSet()
         self._waiting: list[Callable[[bool], None]] = []
         self._lock = threading.Lock()
@@ -159,6 +163,7 @@ class CassetteScope(Scope):
         ask = self._with_model(ask)
         key = ask.request.key
         occurrence = self.calls.next_occurrence(key)
+        self.usage.http = self.usage.http or isinstance(ask.request, HTTPRequest)
         places = self._places()
         self.usage.calls[places[0][1]] = (key, occurrence)
         entry = self._find(key, occurrence)
@@ -236,15 +241,16 @@ class CassetteScope(Scope):
         __tracebackhide__ = True
         raise self.keep(explain(self, ask, occurrence), ask)
 
-    def keep(self, error: CassetteMiss, ask: Ask) -> CassetteMiss:
+    def keep(self, error: CassetteMiss, ask: Ask | None = None) -> CassetteMiss:
+        """Take in a miss, each of them once; what was not asked in a known format is told apart by its text."""
         with self._lock:
-            known = any(miss.request == error.request and miss.function == error.function for miss in self.misses)
-            if not known:
+            if _identity(error) not in map(_identity, self.misses):
                 self.misses.append(error)
                 self.account.count(missed=1)
                 self.account.caused(error.causes, self.rules.owner or str(self.path))
                 if self.rules.mode == "dry":
-                    asked = f"{ask.site.function or 'a model'} would ask {ask.request.model}"
+                    function = (ask and ask.site.function) or "a model"
+                    asked = f"{function} would ask {ask.request.model}" if ask else str(error).splitlines()[0]
                     self.account.notes.append(f"{self.rules.owner or self.path}: {asked}")
         return error
 
@@ -274,6 +280,25 @@ class CassetteScope(Scope):
         for settle in waiting:
             settle(passed)
 
+    def note(self, text: str) -> None:
+        """Say something in the account, once."""
+        self.account.note(text)
+
+    def connected(self, host: str) -> None:
+        """Keep account of a connection that was made while nothing in a known format was asked."""
+        self._connections.add(host)
+
+    @property
+    def captured_nothing(self) -> str | None:
+        """What to say of a recording that has no HTTP call, although there were connections."""
+        if not self._connections or self.usage.http or self.rules.mode not in ("new", "all"):
+            return None
+        return (
+            f"{self.rules.owner or self.path}: no HTTP call was recorded while {', '.join(sorted(self._connections))} "
+            "was connected to: either that host is none whose traffic is recorded (llm_http_hosts), or this client is "
+            "none (docs/reference/http-reach.md)"
+        )
+
     def left(self, block: CassetteScope) -> None:
         """A `use_cassette` block in this scope has closed. Who keeps account of that is a session, or further out."""
         if isinstance(self.parent, CassetteScope):
@@ -297,6 +322,10 @@ class CassetteScope(Scope):
     def changes(self, function: str, finding: str, value: str, key: str) -> None:
         """Keep account of a value in a recorded prompt that the next run will not have."""
         self.account.changes(function, finding, value, key)
+
+
+def _identity(miss: CassetteMiss) -> tuple[object, str | None]:
+    return miss.request or str(miss), miss.function
 
 
 _VOLATILE = ", or mark the parameter Volatile[...]"

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 from llm_strategy.cli.outcome import GOOD, USAGE, complain
+from llm_strategy.environment import Lent
 from llm_strategy.errors import CassetteError
 from llm_strategy.known_secrets import Known, known
 from llm_strategy.leaks.files import Leak, fix, leaks, listed
-from llm_strategy.project_rules import ENVIRONMENT, ProjectLines, current, parse
+from llm_strategy.project_rules import ENVIRONMENT, current, joined, parse
 
 FOUND = 1
 
@@ -41,11 +42,11 @@ def run(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"--redact and {ENVIRONMENT}: {error}", file=sys.stderr)
         return USAGE
-    project = ProjectLines(lines)
+    lent = Lent({ENVIRONMENT: joined(lines)})
     try:
         return _scan(arguments)
     finally:
-        project.restore()
+        lent.restore()
 
 
 def _scan(arguments: argparse.Namespace) -> int:

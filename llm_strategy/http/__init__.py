@@ -2,6 +2,32 @@
 
 from __future__ import annotations
 
-from llm_strategy.http.installation import install, uninstall
 
-__all__ = ["install", "uninstall"]
+def install() -> None:
+    """Take in the HTTP calls of all scopes that want it, until `uninstall` was called as often."""
+    from llm_strategy.http.installation import installation
+
+    installation.enter()
+
+
+def uninstall() -> None:
+    """Undo one `install`. After the last one everything is as it was, but for what others have replaced since."""
+    from llm_strategy.http.installation import installation
+
+    installation.leave()
+
+
+def enter() -> None:
+    """Begin an HTTP scope, in which child processes take part."""
+    from llm_strategy.http import startup
+
+    install()
+    startup.begin()
+
+
+def leave() -> None:
+    """End an HTTP scope."""
+    from llm_strategy.http import startup
+
+    startup.end()
+    uninstall()

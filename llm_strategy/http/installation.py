@@ -11,47 +11,48 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from llm_strategy.http import guard
 from llm_strategy.http.clients import TRANSLATORS, Patch
-from llm_strategy.http.routing import Routes
+
+if TYPE_CHECKING:
+    from llm_strategy.http.routing import Routes
 
 _Method = Callable[..., Any]
 
 
-def install() -> None:
-    """Take in the HTTP calls of all scopes that want it, until `uninstall` was called as often.
-
-    A method that a mock stands in for just now is left alone until the next `install`.
-    """
-    _installation.enter()
-
-
-def uninstall() -> None:
-    """Undo one `install`. After the last one everything is as it was, but for what others have replaced since."""
-    _installation.leave()
-
-
 class _Installation:
-    """Patches the clients that are there when it is first wanted, and each of the others when it is imported."""
+    """Patches the clients that are there when it is first wanted, and each of the others when it is imported.
+
+    A method that a mock stands in for just now is left alone until it is wanted once more.
+    """
 
     def __init__(self) -> None:
-        self._routes = Routes()
         self._lock = threading.RLock()
         self._users = 0
         self._finder = _Finder(self._patch)
         # Kept for good: a mock that outlives the last user puts back what it had found, and the next user finds that.
         self._ours: dict[tuple[Any, str], tuple[_Method, _Method]] = {}
 
+    @cached_property
+    def _routes(self) -> Routes:
+        # Most child processes have no client to patch.
+        from llm_strategy.http.routing import Routes
+
+        return Routes()
+
     def enter(self) -> None:
         with self._lock:
             self._users += 1
             if self._users == 1:
                 sys.meta_path.insert(0, self._finder)
+                guard.start()
             for name in TRANSLATORS:
                 if name in sys.modules:
                     self._patch(sys.modules[name])
@@ -61,6 +62,7 @@ class _Installation:
             self._users -= 1
             if self._users:
                 return
+            guard.stop()
             if self._finder in sys.meta_path:
                 sys.meta_path.remove(self._finder)
             for (owner, attribute), (real, ours) in self._ours.items():
@@ -149,7 +151,7 @@ class _Loader(Loader):
         self._imported(module)
 
 
-_installation = _Installation()
+installation = _Installation()
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_installation.forget)
+    os.register_at_fork(after_in_child=installation.forget)

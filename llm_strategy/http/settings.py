@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 HOSTS = "LLM_STRATEGY_HTTP_HOSTS"
@@ -58,3 +59,31 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds < float("inf"):
         raise ValueError(f"{REPLAY_DELAY} is {text!r}: seconds between the pieces of a replayed stream, such as 0.02")
     return seconds
+
+
+# What a session says
+
+
+def variables(
+    *,
+    http_hosts: Sequence[str] | None,
+    allowed_hosts: Sequence[str] | None,
+    ignore: Sequence[str] | None,
+    record_errors: bool | None,
+) -> dict[str, str | None]:
+    """The environment variables for these; none for what is None. Raises ValueError for what can be no host."""
+    said: dict[str, str | None] = {}
+    for name, variable, given in (("http_hosts", HOSTS, http_hosts), ("allowed_hosts", ALLOWED_HOSTS, allowed_hosts)):
+        if given is not None:
+            wrong = next((host for host in given if not _HOST.fullmatch(host)), None)
+            if wrong is not None:
+                raise ValueError(f"{name}: {wrong!r} is no host such as api.example.com, .example.com or 192.0.2.0/24")
+            said[variable] = " ".join(given)
+    if ignore is not None:
+        said[IGNORE] = "\n".join(ignore)
+    if record_errors is not None:
+        said[RECORD_ERRORS] = str(int(record_errors))
+    return said
+
+
+_HOST = re.compile(r"\.?[\w-]+(?:\.[\w-]+)*\.?|[\d.]+/\d+|\[?[\da-fA-F:.]+\]?(?:/\d+)?")

@@ -52,6 +52,8 @@ MODEL = ScriptedModel(answer, name="counter:model", recorded=True)
 )
 
 QUIET = ("-p", "no:langsmith_plugin", "-p", "no:randomly", "-p", "no:cacheprovider")
+MOCKS = ("-p", "no:pytest_httpx", "-p", "no:respx")
+"""Their plugins load httpx at every start."""
 
 
 class Project:
@@ -74,8 +76,9 @@ class Project:
         for compiled in path.parent.glob(f"__pycache__/{path.stem}.*"):
             compiled.unlink()
 
-    def pytest(self, *options: str) -> pytest.RunResult:
-        return self.pytester.runpytest_subprocess(*QUIET, *options)
+    def pytest(self, *options: str, mocks: bool = False) -> pytest.RunResult:
+        """Run pytest, with the plugins of `mocks` where they are wanted."""
+        return self.pytester.runpytest_subprocess(*QUIET, *(() if mocks else MOCKS), *options)
 
     @property
     def asked(self) -> int:

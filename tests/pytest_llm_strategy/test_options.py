@@ -127,8 +127,8 @@ def test_find():
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ("repat='last'", "*it takes name, mode, http, repeat, expect_miss, not repat"),
-        ("'a', 'b'", "*it takes name, mode, http, repeat, expect_miss, not 'b'"),
+        ("repat='last'", "*it takes name, mode, http, ignore, repeat, expect_miss, not repat"),
+        ("'a', 'b'", "*it takes name, mode, http, ignore, repeat, expect_miss, not 'b'"),
         ("repeat='first'", "*repeat is 'last' or left out"),
         ("mode='once'", "*unknown record mode 'once'; the modes are replay, new, all, live, dry"),
         ("'a/../../evil'", "*the cassette name 'a/../../evil' leaves the folder of the cassettes*"),
