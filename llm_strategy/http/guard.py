@@ -170,12 +170,12 @@ def _reason(scope: CassetteScope | OutsideScope) -> str:
 
 
 def _place(scope: CassetteScope | OutsideScope) -> str:
-    """Where in the program under test a connection is made; a library's own thread has no such place."""
+    """Where in the program under test a connection is made; the thread of a library has no such place."""
     from llm_strategy.caller import caller
     from llm_strategy.cassette.miss import shown
     from llm_strategy.cassette.scope import CassetteScope
 
     file, line = caller()
-    where = f"at {shown(file)}:{line}" if file else "by a thread of a library"
+    where = f"at {shown(file)}:{line}" if file else "by a library, or by code of no file"
     owner = scope.rules.owner or scope.path if isinstance(scope, CassetteScope) else None
     return f"{where}, in {owner}" if owner else where
