@@ -22,12 +22,12 @@ _REGIONAL = re.compile(
     r"|bedrock(?:-agent)?-runtime(?:-fips)?\.[a-z0-9-]+\.(?:amazonaws\.com(?:\.cn)?|api\.aws|vpce\.amazonaws\.com)"
 )
 _PATHS = re.compile(
-    r"/chat/completions|/v1/(?:completions|responses|embeddings|messages)|/v2/(?:chat|embed|rerank)"
+    r"(?:/chat/completions|/v1/(?:completions|responses|embeddings|messages)|/v2/(?:chat|embed|rerank)"
     r"|/openai/deployments/[^/]+/(?:completions|embeddings)|/openai/responses"
     r"|:(?:generateContent|streamGenerateContent|embedContent|batchEmbedContents|countTokens|rawPredict"
     r"|streamRawPredict)"
     r"|/model/[^/]+/(?:converse|converse-stream|invoke|invoke-with-response-stream)"
-    r"|/api/(?:chat|generate|embed|embeddings)"
+    r"|/api/(?:chat|generate|embed|embeddings))\Z"
 )
 """How the paths of calls to models end, whatever the host; of some the format is not known."""
 
@@ -48,7 +48,7 @@ def is_provider(host: str) -> bool:
 @lru_cache(maxsize=1024)
 def is_known(path: str) -> bool:
     """Whether a path is one of those at which models are called."""
-    return find(path) is not None or any(found.end() == len(path) for found in _PATHS.finditer(path))
+    return find(path) is not None or _PATHS.search(path) is not None
 
 
 def _is_below(host: str, hosts: frozenset[str]) -> bool:
