@@ -15,7 +15,7 @@ from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse, request_envelo
 from llm_strategy.wire.sent_bodies import parse_sent
 
 _SENT = ("content-type", "openai-beta")
-RECEIVED = frozenset(("content-type", "retry-after", "retry-after-ms", "x-should-retry", "x-request-id"))
+RECEIVED = frozenset(("content-type", "location", "retry-after", "retry-after-ms", "x-should-retry", "x-request-id"))
 _RETRYABLE = frozenset((408, 409, 429))
 
 Headers = Iterable[tuple[str, str]]
