@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from llm_strategy.wire.ignoring import parse_path
+
 HOSTS = "LLM_STRATEGY_HTTP_HOSTS"
 """Hosts whose traffic is recorded although they are no known provider's."""
 ALLOWED_HOSTS = "LLM_STRATEGY_ALLOWED_HOSTS"
@@ -33,7 +35,8 @@ def allowed_hosts() -> frozenset[str]:
 
 
 def ignored() -> tuple[str, ...]:
-    return _several(os.environ.get(IGNORE, ""))
+    """JSON paths. Raises ValueError, which names the variable, for what is none."""
+    return _paths(os.environ.get(IGNORE, ""))
 
 
 def record_errors() -> bool:
@@ -48,6 +51,17 @@ def replay_delay() -> float:
 @lru_cache(maxsize=32)
 def _several(text: str) -> tuple[str, ...]:
     return tuple(filter(None, re.split(r"[,\s]+", text)))
+
+
+@lru_cache(maxsize=8)
+def _paths(text: str) -> tuple[str, ...]:
+    paths = _several(text)
+    for path in paths:
+        try:
+            parse_path(path)
+        except ValueError as error:
+            raise ValueError(f"{IGNORE}, or the ini option llm_http_ignore: {error}") from None
+    return paths
 
 
 @lru_cache(maxsize=8)

@@ -7,12 +7,14 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from openai import OpenAI
 
+from llm_strategy import use_cassette
 from llm_strategy.cassette.document import call_document, check_request
 from llm_strategy.cassette.reader import load
 from llm_strategy.http.traffic import http_request
@@ -278,3 +280,27 @@ def test_bad_paths_are_refused(path: str) -> None:
         ValueError, match=r"no path into the body of a request. A path is `\$` and one or more of: `\.name`"
     ):
         parse_path(path)
+
+
+def test_the_environment_says_what_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`LLM_STRATEGY_HTTP_IGNORE` names paths, with commas or spaces between; a bad one is refused at the first call."""
+    monkeypatch.setenv("LLM_STRATEGY_HTTP_IGNORE", "$.user, $.metadata.run")
+
+    def ask(client: OpenAI, run: int) -> str | None:
+        messages: Any = [{"role": "user", "content": "hi"}]
+        said = client.chat.completions.create(model="m", messages=messages, user=str(run), metadata={"run": str(run)})
+        return said.choices[0].message.content
+
+    with Provider("one") as server:
+        client = OpenAI(base_url=f"{server.url}/v1", api_key="any", max_retries=0)
+        with use_cassette(tmp_path / "a.yaml", "new", http=True):
+            assert ask(client, 1) == "one"
+        with use_cassette(tmp_path / "a.yaml", http=True):
+            assert ask(client, 2) == "one"
+        monkeypatch.setenv("LLM_STRATEGY_HTTP_IGNORE", "$.user[")
+        with (
+            use_cassette(tmp_path / "a.yaml", http=True),
+            pytest.raises(ValueError, match=r"LLM_STRATEGY_HTTP_IGNORE.*'\$\.user\[' is no path"),
+        ):
+            ask(client, 3)
+    assert len(server.requests) == 1
