@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from urllib.parse import urlsplit
 
 from llm_strategy.canonical import FrozenJSON, digest
@@ -159,7 +160,8 @@ def _decoded(body: JSON) -> Answer | None:
 
 
 def _decoded_stream(events: Sequence[JSON]) -> Answer | None:
-    first = events[:_FIRST]
+    # Servers send comments for as long as they are busy; these are texts.
+    first = list(islice((event for event in events if not isinstance(event, str)), _FIRST))
     for format in FORMATS:
         if _attempt(format, first, streamed=True) is not None:
             return _attempt(format, events, streamed=True)

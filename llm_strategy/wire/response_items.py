@@ -20,7 +20,7 @@ from llm_strategy.values import (
 )
 from llm_strategy.wire.chat_messages import arguments_text, arguments_value, data_url, from_data_url, text_of, to_text
 
-_BESIDE = frozenset("type id call_id status".split())
+_BESIDE = frozenset("type id call_id approval_request_id status".split())
 """Fields of an item that say nothing to a model."""
 _ANSWERS = ("_output", "_response", "_result")
 """How the types of those items end in which a program answers a call."""
