@@ -112,7 +112,7 @@ def split_chunks(body: Mapping[str, Any]) -> Iterator[JSON]:
 
 FORMAT = Format(
     "completions",
-    re.compile(r"(?<!/chat)/completions$"),
+    re.compile(r"(?:^|/v\d\w*|/deployments/[^/]+|/openai|/fim|/beta)/completions$"),
     decode_request,
     decode_response,
     encode_request,

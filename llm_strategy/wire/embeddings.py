@@ -69,7 +69,7 @@ def _encode_usage(usage: Usage | None) -> JSON:
 
 FORMAT = Format(
     "embeddings",
-    re.compile(r"(?<!/api)/embeddings$"),
+    re.compile(r"(?:^|/v\d\w*|/deployments/[^/]+|/openai|/inference)/embeddings$"),
     decode_request,
     decode_response,
     encode_request,
