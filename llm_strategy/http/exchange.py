@@ -232,11 +232,17 @@ def _asks_again(before: _Failure, ask: Ask, headers: Mapping[str, str]) -> bool:
     """
     if before.turn.ask.request.key != ask.request.key:
         return False
+    said = repeats(headers)
+    return is_retryable(before.response.status) if said is None else said
+
+
+def repeats(headers: Mapping[str, str]) -> bool | None:
+    """Whether a client says that it asks again of itself; None where it says nothing."""
     if _RETRIES in headers:
         return headers[_RETRIES] != "0"
     if _ATTEMPT in headers:
         return not headers[_ATTEMPT].startswith("attempt=1;")
-    return is_retryable(before.response.status)
+    return None
 
 
 def _asker() -> Hashable:

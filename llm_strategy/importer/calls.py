@@ -8,15 +8,14 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import SplitResult
 
 from llm_strategy.http.credentials import sent
+from llm_strategy.http.exchange import repeats
 from llm_strategy.http.hosts import is_model_call
-from llm_strategy.http.traffic import http_request, http_response
+from llm_strategy.http.settings import record_errors
+from llm_strategy.http.traffic import RECEIVED, http_request, http_response, is_retryable, retried
 from llm_strategy.importer.interactions import Answered, Asked, Interaction, Pairs, values
 from llm_strategy.importer.outcomes import NotImported, malformed, unsupported
 from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse
 
-_RETRIED = frozenset((408, 409, 429))
-_RETRIES = "x-stainless-retry-count"
-"""The header in which the clients of OpenAI and Anthropic say that they ask again of themselves."""
 _SHORTEST = 12
 """Shorter secrets ("1", "true", "test") stand in ordinary text as well."""
 
@@ -33,7 +32,7 @@ class Found:
     @property
     def may_be_retried(self) -> bool:
         """Whether clients ask again of themselves after this answer."""
-        return self.response is not None and (self.response.status in _RETRIED or self.response.status >= 500)
+        return self.response is not None and is_retryable(self.response.status)
 
 
 def calls(entries: Iterable[Interaction | NotImported]) -> list[Found]:
@@ -71,10 +70,11 @@ def _call(asked: Asked, answered: Answered, secrets: Sequence[bytes]) -> Found:
         request = http_request(
             asked.method, _address(asked.url), asked.url.query, headers, _without(asked.body, secrets)
         )
-        response = http_response(answered.status, answered.headers, _without(answered.body, secrets))
+        names = RECEIVED | {"content-encoding"} if answered.compressed else RECEIVED
+        response = http_response(answered.status, answered.headers, _without(answered.body, secrets), names=names)
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         return Found(problem=unsupported(f"it cannot be kept as a call: {error!r}"))
-    return Found(request, response, headers.get(_RETRIES, "1") != "0")
+    return Found(request, response, repeats(headers) is not False)
 
 
 def _mapping(headers: Pairs) -> dict[str, str]:
@@ -117,14 +117,21 @@ def _without(body: bytes, secrets: Sequence[bytes]) -> bytes:
 
 
 def _leave_out_retried(found: Sequence[Found]) -> None:
-    """Recording leaves out an error after which the client asked again of itself; so does an import."""
+    """Recording leaves out an error after which the client asked again of itself; so does an import.
+
+    Of a client that does not say so it is taken to have: recordings do not tell who has asked.
+    """
     following: dict[str, Found] = {}
     for entry in reversed(found):
         if entry.request is None or entry.response is None:
             continue
         after = following.get(entry.request.key)
         following[entry.request.key] = entry
-        if entry.may_be_retried and after is not None and after.repeats:
+        if not entry.may_be_retried or after is None or not after.repeats:
+            continue
+        if record_errors():
+            entry.response = retried(entry.response)
+        else:
             entry.problem = unsupported(
                 f"the answer {entry.response.status} is left out, since the client asked again and got the answer "
                 "that comes later: replayed, only that one is given"

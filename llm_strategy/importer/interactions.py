@@ -28,11 +28,12 @@ class Asked(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """Its answer, as the client read it."""
+    """Its answer, as the client read it, or still `compressed` in a way that only the client knows."""
 
     status: int
     headers: Pairs
     body: bytes
+    compressed: bool = False
 
 
 class Interaction:
@@ -81,11 +82,13 @@ class Interaction:
         if not response:
             raise malformed("it has no response")
         headers = _headers(response.get("headers"))
-        kind = values(headers, "content-type")
-        body = _answer(response, kind[0] if kind else "")
-        if "parsed_body" not in response:
-            body = decoded(body, values(headers, "content-encoding"))
-        return Answered(_status(response), headers, body)
+        kind = ", ".join(values(headers, "content-type"))
+        encoding = ", ".join(values(headers, "content-encoding"))
+        status, body = _status(response), _answer(response, kind)
+        if not encoding or not body or "parsed_body" in response:
+            return Answered(status, headers, body)
+        said = decoded(body, encoding, kind)
+        return Answered(status, headers, body, compressed=True) if said is None else Answered(status, headers, said)
 
 
 def values(headers: Pairs, name: str) -> list[str]:

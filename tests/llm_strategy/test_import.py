@@ -135,7 +135,8 @@ def test_an_error_stays_where_it_was_the_answer(
     assert sum(said["outcomes"].values()) == len(interactions)
     assert all(problem["outcome"] == "unsupported" and "429" in problem["reason"] for problem in said["problems"])
     with use_cassette(CASSETTE, http=True):
-        assert [ask().status_code for _ in statuses] == statuses
+        anew = {"x-stainless-retry-count": "0"}
+        assert [httpx.post(foreign.NOWHERE, json=foreign.ASKED, headers=anew).status_code for _ in statuses] == statuses
 
 
 def test_a_second_import_changes_nothing(imported: Callable[..., dict[str, Any]]) -> None:
@@ -161,6 +162,28 @@ def test_the_header_says_what_answered(imported: Callable[..., dict[str, Any]]) 
     """`answered_by` names the models of the responses, not those that were asked."""
     imported(cassette(foreign.vcr(), OTHER))
     assert Cassette(CASSETTE).header["answered_by"] == "gpt-5-mini-2025-08-07"
+
+
+def test_what_nothing_here_can_decompress_is_kept_as_it_came(imported: Callable[..., dict[str, Any]]) -> None:
+    """As in recording, such an answer keeps its header, and its client gets what it had got."""
+    packed = b"\xff\x06\x00\x00sNaPpY" + bytes(range(128, 160))
+    said = imported(cassette(foreign.vcr(response={"body": {"string": packed}}, Content_Encoding=["x-snappy-framed"])))
+    assert outcomes(said) == {"imported": 1}
+    with use_cassette(CASSETTE, http=True):
+        response = ask()
+    assert (response.headers["content-encoding"], response.content) == ("x-snappy-framed", packed)
+
+
+def test_errors_are_recorded_where_the_project_wants_them(
+    imported: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `llm_record_errors`, a mended error is imported too, and its client asks again without waiting."""
+    monkeypatch.setenv("LLM_STRATEGY_RECORD_ERRORS", "1")
+    assert outcomes(imported(cassette(ERROR, foreign.vcr()))) == {"imported": 2}
+    with use_cassette(CASSETTE, http=True) as replaying:
+        client = OpenAI(base_url="http://127.0.0.1:9/v1", api_key="any", max_retries=1)
+        assert client.chat.completions.create(**foreign.ASKED).choices[0].message.content == "Grüß Gott ☀"
+    assert [call.response.status for call in replaying.calls] == [429, 200]
 
 
 SECRETS = {

@@ -51,7 +51,6 @@ INTERACTIONS: dict[str, tuple[Any, str, str]] = {
     "WebSocket": (foreign.vcr({"uri": "wss://api.openai.com/v1/realtime"}), "unsupported", "WebSocket"),
     "upgrade": (foreign.vcr(response={"status": {"code": 101, "message": ""}}), "unsupported", "WebSocket"),
     "gRPC": (foreign.vcr({"headers": {"content-type": ["application/grpc+proto"]}}), "unsupported", "gRPC"),
-    "unknown compression": (foreign.vcr(Content_Encoding=["snappy"]), "unsupported", "snappy"),
     "no mapping": (["request"], "malformed", "no mapping"),
     "nothing": (None, "malformed", "no mapping"),
     "no request": ({"response": {}}, "malformed", "no request"),
