@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from llm_strategy.wire import chat_completions, completions, embeddings, responses
+from llm_strategy.wire import (
+    anthropic_messages,
+    bedrock_converse,
+    chat_completions,
+    cohere_chat,
+    cohere_chat_v1,
+    cohere_embeddings,
+    completions,
+    embeddings,
+    gemini,
+    gemini_embeddings,
+    ollama,
+    ollama_embeddings,
+    responses,
+)
 from llm_strategy.wire.format import Format
 
 FORMATS: tuple[Format, ...] = (
@@ -10,6 +24,16 @@ FORMATS: tuple[Format, ...] = (
     responses.FORMAT,
     embeddings.FORMAT,
     completions.FORMAT,
+    anthropic_messages.FORMAT,
+    gemini.FORMAT,
+    gemini_embeddings.FORMAT,
+    bedrock_converse.FORMAT,
+    ollama.FORMAT,
+    ollama.COMPLETIONS,
+    ollama_embeddings.FORMAT,
+    cohere_chat.FORMAT,
+    cohere_chat_v1.FORMAT,
+    cohere_embeddings.FORMAT,
 )
 
 

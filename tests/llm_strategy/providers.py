@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 import struct
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -22,15 +23,21 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from llm_strategy.values import BlobPart, Request, TextPart, Usage
-from llm_strategy.wire.bodies import answer_bytes
+from llm_strategy.values import JSON, BlobPart, Request, TextPart, Usage
+from llm_strategy.wire.bodies import answer_bytes, event_data
 from llm_strategy.wire.embeddings import VECTORS
 from llm_strategy.wire.format import Answer, Format
 from llm_strategy.wire.registry import find
+from llm_strategy.wire.splitting import AWS_EVENT_STREAM, JSON_LINES
 
 MODEL = "provider-1"
 USAGE = Usage(11, 7)
-_STREAM_TYPES: dict[str, str] = {}
+_STREAM_TYPES = {
+    "bedrock_converse": AWS_EVENT_STREAM,
+    "ollama": "application/x-ndjson",
+    "ollama_completions": "application/x-ndjson",
+    "cohere_chat_v1": "application/stream+json",
+}
 """The content types of streams, by the names of formats; those that are missing have server-sent events."""
 
 
@@ -113,8 +120,23 @@ def embedded(answer: Answer, request: Request) -> Answer:
 
 
 def is_streamed(path: str, body: Mapping[str, Any]) -> bool:
-    """Whether a request asks for a stream: in its body, or in its path."""
-    return bool(body.get("stream")) or "stream" in path
+    """Whether a request asks for a stream: in its body, or in its path. Ollama streams unless it is told not to."""
+    return bool(body.get("stream", path in ("/api/chat", "/api/generate"))) or "stream" in path.lower()
+
+
+def counted(path: str, answer: Answer) -> dict[str, Any] | None:
+    """The answer of an endpoint that counts tokens; None for other paths."""
+    tokens = answer.usage and answer.usage.input_tokens
+    return {"count_tokens": {"input_tokens": tokens}, "countTokens": {"totalTokens": tokens}}.get(
+        re.split("[/:]", path)[-1]
+    )
+
+
+def framed(event: JSON) -> JSON:
+    """An event of a model that is invoked at AWS in its own format."""
+    data = base64.b64encode(json.dumps(event_data(event)).encode()).decode()
+    headers = {":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"}
+    return {"headers": headers, "data": {"bytes": data}}
 
 
 def failure(status: int) -> dict[str, Any]:
@@ -146,8 +168,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, {"path": self.path, "received": len(body)})
         else:
             answer = self.server.provider.answer(request)
-            said = format.encode_response(embedded(answer, request) if format.name == "embeddings" else answer)
-            if is_streamed(url.path, json.loads(body)):
+            encoded = embedded(answer, request) if format.name.endswith("embeddings") else answer
+            said = counted(url.path, answer) or format.encode_response(encoded)
+            if url.path.endswith(":streamGenerateContent") and "alt=sse" not in url.query:
+                self._send(200, [event_data(event) for event in format.split(said)])
+            elif is_streamed(url.path, json.loads(body)):
                 self._stream(format, said)
             else:
                 self._send(200, said)
@@ -169,7 +194,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _stream(self, format: Format, said: Mapping[str, Any]) -> None:
         self.close_connection = True
         self.send_response(200)
-        self.send_header("Content-Type", _STREAM_TYPES.get(format.name, "text/event-stream"))
+        in_frames = self.path.endswith("/invoke-with-response-stream")
+        kind = AWS_EVENT_STREAM if in_frames else _STREAM_TYPES.get(format.name, "text/event-stream")
+        self.send_header("Content-Type", kind)
         self.send_header("Transfer-Encoding", "chunked")
         self.send_header("Connection", "close")
         self.end_headers()
@@ -178,14 +205,15 @@ class _Handler(BaseHTTPRequestHandler):
             for number, event in enumerate(format.split(said)):
                 if number:
                     self.server.provider.gate.wait(60)
-                self._send_chunk(answer_bytes({"events": [event]}))
+                layout = "lines" if kind in JSON_LINES else ""
+                self._send_chunk(answer_bytes({"layout": layout, "events": [framed(event) if in_frames else event]}))
             self._send_chunk(b"")
 
     def _send_chunk(self, data: bytes) -> None:
         self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
         self.wfile.flush()
 
-    def _send(self, status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
+    def _send(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:
         data = json.dumps(body).encode()
         self.send_response(status)
         # One connection per request: none is left open when a test's event loop is gone.

@@ -31,6 +31,8 @@ from llm_strategy.wire.registry import FORMATS
 BY_NAME = {format.name: format for format in FORMATS}
 CHATS = ["chat_completions", "responses"]
 TEXTS = ["completions", "embeddings"]
+NAMELESS = ["gemini_embeddings", "bedrock_converse", "cohere_chat", "cohere_chat_v1", "cohere_embeddings"]
+"""Formats whose answers do not say which model has answered."""
 
 # What UTF-8 carries; no provider takes lone surrogates.
 some = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
@@ -174,10 +176,13 @@ def test_a_cut_off_stream_says_what_had_come(name: str) -> None:
 def test_an_answer_tells_its_format(format: Any) -> None:
     """An answer is understood without its request, whichever format it has."""
     answer = ANSWER
-    if format.name in TEXTS:
+    if format.name in ("completions", "ollama_completions", "cohere_chat_v1"):
         answer = replace(ANSWER, finish_reason="stop", parts=(TextPart("Sunny."),))
-    if format.name == "embeddings":
-        answer = Answer("", Usage(3), "stop", "m-1", parts=(BlobPart("embedding", VECTORS, "AACAPwAAAEA="),))
+    if format.name.endswith("embeddings"):
+        usage = None if format.name == "gemini_embeddings" else Usage(3)
+        answer = Answer("", usage, "stop", "m-1", parts=(BlobPart("embedding", VECTORS, "AACAPwAAAEA="),))
+    if format.name in NAMELESS:
+        answer = replace(answer, model=None)
     body = sent(format.encode_response(answer))
     whole = HTTPResponse.of({"status": 200, "body": body})
     assert Answer(whole.content, whole.usage, whole.finish_reason, whole.model, parts=whole.parts) == answer
