@@ -10,7 +10,7 @@ from llm_strategy.wire.bodies import parse_text
 from llm_strategy.wire.chat_messages import THOUGHTS, text_of
 
 DONE: JSON = {"data": "[DONE]"}
-_TEXTS = ("content", "refusal", *THOUGHTS)
+_TEXTS = frozenset(("content", "refusal", *THOUGHTS))
 
 
 class Assembly:
@@ -24,9 +24,12 @@ class Assembly:
         """Take a chunk in; returns the text that it adds to the first answer. What is no chunk is passed over."""
         if not isinstance(chunk, Mapping):
             return ""
+        for name in ("model", "usage", "error"):
+            if value := chunk.get(name):
+                self._fields[name] = value
         # Groq says in a field of its own what a stream has used.
-        fields = chunk if chunk.get("usage") else {**chunk, "usage": (chunk.get("x_groq") or {}).get("usage")}
-        self._fields |= {name: fields[name] for name in ("model", "usage", "error") if fields.get(name)}
+        if (own := chunk.get("x_groq")) and own.get("usage"):
+            self._fields["usage"] = own["usage"]
         text = ""
         for part in chunk.get("choices") or ():
             if isinstance(part, Mapping) and "text" not in part:
@@ -64,8 +67,8 @@ class _Choice:
             # Mistral's models that reason stream lists of parts.
             thoughts = [text_of(piece["thinking"]) for piece in content if piece.get("type") == "thinking"]
             delta = {**delta, "content": text_of(content), "reasoning_content": "".join(thoughts)}
-        for name in _TEXTS:
-            if isinstance(piece := delta.get(name), str):
+        for name in delta.keys() & _TEXTS:
+            if isinstance(piece := delta[name], str):
                 self._texts.setdefault(name, []).append(piece)
         for name, value in (delta.get("audio") or {}).items():
             self._audio[name] = self._audio.get(name, "") + value if name in ("data", "transcript") else value

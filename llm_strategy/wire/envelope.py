@@ -163,8 +163,9 @@ def _decoded_stream(events: Sequence[JSON]) -> Answer | None:
     # Servers send comments for as long as they are busy; these are texts.
     first = list(islice((event for event in events if not isinstance(event, str)), _FIRST))
     for format in FORMATS:
-        if _attempt(format, first, streamed=True) is not None:
-            return _attempt(format, events, streamed=True)
+        begun = _attempt(format, first, streamed=True)
+        if begun is not None:
+            return begun if len(events) <= len(first) else _attempt(format, events, streamed=True)
     return None
 
 
