@@ -152,13 +152,11 @@ def agreeing_response(key: str, response: Any, sealed: object, place: object) ->
         text = _sealed(key, response)
         if digest_of_text(text) != sealed:
             return None
-        checked: Response
         if "status" in response:
             # Looking for it in the text costs nothing beside a walk through the body, and nearly no answer has any.
             unread = ("its content was not read",) if '"sha256"' in text else ()
-            checked = HTTPResponse.of(unpacked(response) if unread else response, unread)
-        else:
-            checked = Response.from_json(response)
+            return HTTPResponse.of(unpacked(response) if unread else response, unread)
+        checked = Response.from_json(response)
         for value in (checked, *filter(None, [checked.usage])):
             _check_types(value)
         return checked

@@ -171,6 +171,10 @@ class CassetteScope(Scope):
             self._may_record(ask, occurrence)
         return CassetteTurn(self, places, ask, occurrence, entry)
 
+    def is_recorded(self, key: str) -> bool:
+        """Whether a request with this key may be answered by a recording."""
+        return self.rules.mode not in ("live", "all") and self.file.find(key, 1) is not None
+
     def _find(self, key: str, occurrence: int) -> Entry | None:
         if self.rules.mode == "all":
             return find_fresh(self, key, occurrence)

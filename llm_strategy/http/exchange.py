@@ -137,6 +137,10 @@ class HTTPCalls:
         self._failures: dict[Hashable, _Failure] = {}
         self._lock = threading.Lock()
 
+    def is_recorded(self, key: str) -> bool:
+        """Whether a recording has a key, where recordings are looked at."""
+        return isinstance(self._scope, CassetteScope) and self._scope.is_recorded(key)
+
     def begin(self, ask: Ask, headers: Mapping[str, str], listening: Iterable[CallLog]) -> Exchange:
         """Raises CassetteMiss where the scope must not ask and has no recording."""
         __tracebackhide__ = True

@@ -33,7 +33,9 @@ class Sent(NamedTuple):
         """Raises CassetteMiss where the scope must not ask and has no recording."""
         __tracebackhide__ = True
         remember(self.headers, self.query)
-        request = http_request(self.method, self.address, self.query, self.headers, body)
+        request = http_request(
+            self.method, self.address, self.query, self.headers, body, is_recorded=self.calls.is_recorded
+        )
         return self.calls.begin(Ask(request, _CLIENT, CallSite(None, *caller())), self.headers, self.listening)
 
 

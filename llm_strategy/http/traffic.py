@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
@@ -11,7 +11,7 @@ from llm_strategy.http import settings
 from llm_strategy.http.credentials import is_secret_parameter
 from llm_strategy.values import JSON
 from llm_strategy.wire.bodies import answer_pieces, pack_answer
-from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse, request_envelope
+from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse, request_of
 from llm_strategy.wire.sent_bodies import parse_sent
 
 _SENT = ("content-type", "openai-beta")
@@ -34,13 +34,24 @@ class Recorded(NamedTuple):
     closed_early: bool = False
 
 
-def http_request(method: str, address: str, query: str, headers: Mapping[str, str], body: bytes) -> HTTPRequest:
-    """A request as it is kept. `address` is scheme, host and path; `headers` have names in lower case."""
+def http_request(
+    method: str,
+    address: str,
+    query: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    is_recorded: Callable[[str], bool] = lambda _key: False,
+) -> HTTPRequest:
+    """A request as it is kept. `address` is scheme, host and path; `headers` have names in lower case.
+
+    `is_recorded` says whether a recording has a key.
+    """
     kept = urlencode([pair for pair in parse_qsl(query, True) if not is_secret_parameter(pair[0])]) if query else ""
     sent = {name: headers[name] for name in _SENT if name in headers}
     url = f"{address}?{kept}" if kept else address
     parsed = parse_sent(body, headers.get("content-type", ""), headers.get("content-encoding", ""))
-    return HTTPRequest.of(request_envelope(method.upper(), url, sent, parsed, settings.ignored()))
+    return request_of(method.upper(), url, sent, parsed, settings.ignored(), is_recorded=is_recorded)
 
 
 def http_response(

@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
+from operator import attrgetter
+from typing import Any
 from urllib.parse import urlsplit
 
+from llm_strategy import project_rules
 from llm_strategy.canonical import FrozenJSON, digest
 from llm_strategy.redaction import each_text, replacing
-from llm_strategy.values import JSON, Message, Request
+from llm_strategy.values import JSON, Message, Part, Request, Usage
 from llm_strategy.wire.bodies import laid_out, parse_text
 from llm_strategy.wire.chat_completions import error_message
 from llm_strategy.wire.contents import described
@@ -27,17 +30,40 @@ _FIRST = 32
 """So many events tell which format a stream has."""
 
 
-@dataclass(frozen=True)
+def _said(name: str) -> Any:
+    """A field of what is said, which is decoded when one of them is looked at first: most replays need none."""
+    return property(attrgetter(f"said.{name}"))
+
+
 class HTTPRequest(Request):
     """A request that a program sent itself; `http` is its envelope, which also makes its key."""
 
-    http: FrozenJSON = FrozenJSON()
+    http: FrozenJSON
+    model: str | None = _said("model")
+    messages: tuple[Message, ...] = _said("messages")
+    output_schema: FrozenJSON | None = _said("output_schema")
+    tools: tuple[FrozenJSON, ...] = _said("tools")
+    settings: FrozenJSON = _said("settings")
+
+    def __init__(self, http: Mapping[str, JSON]) -> None:
+        # What is asked for its fields raises KeyError, TypeError or AttributeError where this is no envelope.
+        self.__dict__["http"] = FrozenJSON.of(http)
 
     @classmethod
     def of(cls, http: Mapping[str, JSON]) -> HTTPRequest:
-        """The request in an envelope. Raises KeyError, TypeError or AttributeError for what is none."""
-        said = _request(http)
-        return cls(said.model, said.messages, said.output_schema, said.tools, said.settings, http=FrozenJSON.of(http))
+        """The request in an envelope."""
+        return cls(http)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HTTPRequest) and self.http == other.http
+
+    def __hash__(self) -> int:
+        return hash(self.http)
+
+    @cached_property
+    def said(self) -> Request:
+        """What the envelope asks."""
+        return _request(self.http)
 
     @property
     def identity(self) -> dict[str, JSON]:
@@ -53,30 +79,51 @@ class HTTPRequest(Request):
         return digest(self.identity)
 
 
-@dataclass(frozen=True, slots=True)
 class HTTPResponse(Answer):
     """The response to such a request; `http` is its envelope, which is what is stored.
 
     `lacking` says what is wrong with the files of its contents, in words: while something is, it is no answer.
     """
 
-    http: FrozenJSON = FrozenJSON()
-    lacking: tuple[str, ...] = ()
+    __slots__ = ("_answer", "http", "lacking")
+
+    http: FrozenJSON
+    lacking: tuple[str, ...]
+    _answer: Answer
+    content: str = _said("content")
+    usage: Usage | None = _said("usage")
+    finish_reason: str = _said("finish_reason")
+    model: str | None = _said("model")
+    pieces: tuple[str, ...] = _said("pieces")
+    closed_early: bool = _said("closed_early")
+    parts: tuple[Part, ...] = _said("parts")
+
+    def __init__(self, http: Mapping[str, JSON], lacking: Iterable[str] = ()) -> None:
+        object.__setattr__(self, "http", FrozenJSON.of(http))
+        object.__setattr__(self, "lacking", tuple(lacking))
 
     @classmethod
     def of(cls, http: Mapping[str, JSON], lacking: Iterable[str] = ()) -> HTTPResponse:
-        """The response in an envelope. Raises KeyError, TypeError or AttributeError for what is none."""
-        said = _response(http)
-        return cls(
-            said.content,
-            said.usage,
-            "" if said.closed_early else said.finish_reason,
-            said.model,
-            closed_early=said.closed_early,
-            parts=said.parts,
-            http=FrozenJSON.of(http),
-            lacking=tuple(lacking),
-        )
+        """The response in an envelope. Raises KeyError or TypeError for what is none."""
+        if type(http["status"]) is not int:
+            raise TypeError("its status is no whole number")
+        return cls(http, lacking)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HTTPResponse) and (self.http, self.lacking) == (other.http, other.lacking)
+
+    def __hash__(self) -> int:
+        return hash((self.http, self.lacking))
+
+    def __reduce__(self) -> tuple[type[HTTPResponse], tuple[FrozenJSON, tuple[str, ...]]]:
+        return type(self), (self.http, self.lacking)
+
+    @property
+    def said(self) -> Answer:
+        """What the envelope answers."""
+        if not hasattr(self, "_answer"):
+            object.__setattr__(self, "_answer", _response(self.http))
+        return self._answer
 
     @property
     def status(self) -> int:
@@ -94,6 +141,31 @@ def request_envelope(
 
     `ignore` are paths of values that do not matter; raises ValueError for what is no path.
     """
+    replaced: dict[str, JSON] = each_text(_sent(method, url, headers, body, ignore), replacing())
+    return replaced
+
+
+def request_of(
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: JSON,
+    ignore: Iterable[str] = (),
+    *,
+    is_recorded: Callable[[str], bool] = lambda _key: False,
+) -> HTTPRequest:
+    """The request in that envelope. `is_recorded` says whether a recording has a key."""
+    http, change = _sent(method, url, headers, body, ignore), replacing()
+    # A body that is what was left of another has nothing in it to replace. A project may have got further rules since.
+    if body is not None and not project_rules.current():
+        as_it_is = {name: value if name == "body" else each_text(value, change) for name, value in http.items()}
+        request = HTTPRequest.of(as_it_is)
+        if is_recorded(request.key):
+            return request
+    return HTTPRequest.of(each_text(http, change))
+
+
+def _sent(method: str, url: str, headers: Mapping[str, str], body: JSON, ignore: Iterable[str]) -> dict[str, JSON]:
     http: dict[str, JSON] = {"method": method, "url": url}
     if headers:
         http["headers"] = {
@@ -102,8 +174,7 @@ def request_envelope(
     if body is not None:
         format = _format(method, url)
         http["body"] = without_ignored(format.rename_ids(body) if format else body, ignore)
-    replaced: dict[str, JSON] = each_text(http, replacing())
-    return replaced
+    return http
 
 
 def _format(method: str, url: str) -> Format | None:
@@ -151,7 +222,7 @@ def _response(http: Mapping[str, JSON]) -> Answer:
     if said is None:
         model = body.get("model") if isinstance(body, Mapping) else None
         said = Answer(body if isinstance(body, str) else "", model=model if isinstance(model, str) else None)
-    return replace(said, closed_early=True) if http.get("closed_early") is True else said
+    return replace(said, closed_early=True, finish_reason="") if http.get("closed_early") is True else said
 
 
 def _decoded(body: JSON) -> Answer | None:
