@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from llm_strategy.wire.envelope import HTTPRequest
 def open_child(described: str) -> Scope:
     """The scope of the parent process, as its child takes part in it."""
     said = json.loads(described)
-    return _ChildScope(
+    scope = _ChildScope(
         Path(said["path"]),
         Rules(**said["rules"]),
         Path(said["journal"]),
@@ -30,6 +32,21 @@ def open_child(described: str) -> Scope:
         default_model=said["model"],
         facts=Facts(Path(said["facts"])),
     )
+    _end_with_process(scope)
+    return scope
+
+
+def _end_with_process(scope: CassetteScope) -> None:
+    """Have a scope end with this process, well unless an error ends it."""
+
+    def end() -> None:
+        scope.end(passed=getattr(sys, "last_value", None) is None)
+
+    atexit.register(end)
+    multiprocessing = sys.modules.get("multiprocessing.util")
+    if multiprocessing is not None:
+        # Its children end without doing what was registered above.
+        multiprocessing.Finalize(None, end, exitpriority=0)
 
 
 def open_unknown(_described: str) -> Scope:

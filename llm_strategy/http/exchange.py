@@ -222,7 +222,7 @@ class HTTPCalls:
             owner = self._scope.rules.owner or self._scope.path
             broken = "broken" in failure.response.http
             said = "broke off" if broken else f"was answered {failure.response.status}"
-            self._scope.account.notes.append(f"{owner}: an HTTP call {said}, and {what}")
+            self._scope.note(f"{owner}: an HTTP call {said}, and {what}")
 
 
 def _is_replayed(failure: _Failure) -> bool:

@@ -17,7 +17,7 @@ from llm_strategy import Cassette, use_cassette
 from llm_strategy.http import startup
 from llm_strategy.http.clients import TRANSLATORS
 from llm_strategy.session import Session
-from tests.llm_strategy.loopback import Loopback
+from tests.llm_strategy.loopback import Loopback, failure, streaming
 from tests.llm_strategy.test_http import NOWHERE
 
 PROVIDER = "api.openai.com"
@@ -117,6 +117,32 @@ def test_children_of_multiprocessing_take_part(path: Path, method: str) -> None:
     answers.close()
     answers.join_thread()
     assert len(cassette.misses) == 1
+
+
+@pytest.mark.parametrize(("fails", "count"), [(False, 1), (True, 0)])
+def test_an_error_that_stays_to_the_end_of_a_child(path: Path, fails: bool, count: int) -> None:
+    """It is recorded where the child has lived with it, and left out where it ends the child."""
+    ask = (
+        "import httpx2\nanswer = httpx2.post(sys.argv[1] + '/chat/completions', json=body)\nprint(answer.status_code)\n"
+    )
+    program = BODY + ask + "answer.raise_for_status()\n" * fails
+    with Loopback(failure(429, "Slow down")) as server, use_cassette(path, "new", http=True) as cassette:
+        assert run(program, server.url).startswith("429")
+    assert (len(Cassette(path)) if path.exists() else 0) == count
+    (note,) = cassette.account.notes
+    assert ("is recorded with this error" in note) == (not fails)
+
+
+def test_a_stream_that_a_child_leaves_open(path: Path) -> None:
+    """It ends with the child: what had arrived is recorded."""
+    program = (
+        BODY
+        + "import httpx2\nanswer = httpx2.Client().send(httpx2.Request('POST', sys.argv[1] + '/chat/completions', json=body), stream=True)\n"
+    )
+    program += "print(next(answer.iter_raw()).decode()[:5])"
+    with Loopback(streaming("a", "b")) as server, use_cassette(path, "new", http=True):
+        assert run(program, server.url).startswith("data:")
+    assert "closed_early: true" in path.read_text()
 
 
 def test_what_a_child_says_besides_reaches_its_parent(path: Path) -> None:
