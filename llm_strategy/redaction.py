@@ -186,6 +186,8 @@ def _users(names: frozenset[str]) -> re.Pattern[str]:
 
 def _without_user(text: str) -> str:
     """The text with `<user>` for the user's name as a folder of a path."""
+    if "/" not in text and "\\" not in text:
+        return text
     names = _user_names()
     return _users(names).sub("<user>", text) if names and any(name in text for name in names) else text
 

@@ -14,7 +14,8 @@ from llm_strategy.cassette.store import open_file
 from llm_strategy.context import Ask
 from llm_strategy.errors import CassetteError, CassetteMiss
 from llm_strategy.redaction import conceal
-from llm_strategy.wire.envelope import HTTPRequest
+from llm_strategy.wire.bodies import answer_pieces
+from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse
 
 if TYPE_CHECKING:
     from llm_strategy.cassette.scope import CassetteScope
@@ -36,10 +37,16 @@ def explain(scope: CassetteScope, ask: Ask, occurrence: int) -> CassetteMiss:
 def explain_end(scope: CassetteScope, ask: Ask, recorded: Entry | None) -> CassetteMiss:
     """The error for a stream that is read further than its recording goes."""
     name = ask.site.function or "a model"
-    count = len(recorded.response.pieces) if recorded else 0
+    response = recorded.response if recorded else None
+    count = (
+        len(answer_pieces(response.http) if isinstance(response, HTTPResponse) else response.pieces) if response else 0
+    )
     pieces = f"{count} piece{'s' * (count != 1)}"
     place = f" ({shown_place(recorded)})" if recorded else ""
-    command = scope.rules.command or f"{ENVIRONMENT}=new, or use_cassette(..., mode='new')"
+    # Answers over HTTP begin with an id of their own: the new one is none that goes on from the old one.
+    mode = "all" if isinstance(ask.request, HTTPRequest) else "new"
+    asking = scope.rules.command and scope.rules.command + "=all" * (mode == "all")
+    command = asking or f"{ENVIRONMENT}={mode}, or use_cassette(..., mode='{mode}')"
     text = (
         f"{name} is read further than its recording goes: when it was recorded, its caller stopped reading after "
         f"{pieces}{place}\n\nTo ask {ask.request.model or 'the model'} again: {command}"

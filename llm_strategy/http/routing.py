@@ -63,6 +63,9 @@ class Routes:
         address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         pairs = headers.items() if isinstance(headers, Mapping) else headers
         named = {name.lower(): value for name, value in pairs}
+        if "upgrade" in named:
+            # What follows is another protocol, such as WebSocket.
+            return None
         return Sent(self._calls_of(scope), listening, method, address, parts.query, named)
 
     def _calls_of(self, scope: Scope) -> HTTPCalls:

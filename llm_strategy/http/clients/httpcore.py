@@ -159,6 +159,9 @@ class _AsyncStream:
         except Exception as error:
             await self._receiver.abroke(error)
             raise
+        except GeneratorExit:
+            # Nothing can be waited for here; the end of the scope settles it.
+            raise
         except BaseException:
             await self._receiver.aabandon()
             raise
