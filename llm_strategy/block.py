@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-from llm_strategy import http, slot
+from llm_strategy import slot
 from llm_strategy.cassette.commit import commit
 from llm_strategy.cassette.facts import Facts
 from llm_strategy.cassette.modes import Mode, check_mode, mode_of_environment
@@ -21,6 +21,7 @@ from llm_strategy.cassette.open_blocks import close_to_children, open_to_childre
 from llm_strategy.cassette.scope import CassetteScope, Rules
 from llm_strategy.context import Ask, Scope, Turn, current, enter_block, leave_block
 from llm_strategy.errors import ChangingPromptWarning
+from llm_strategy.http import begin_scope, end_scope
 from llm_strategy.log import CallLog
 from llm_strategy.session import Session, running
 
@@ -64,8 +65,8 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
                 end.callback(give_back)
             scope = self._scope(session, mode, facts, number)
             if scope.http:
-                http.enter()
-                end.callback(http.leave)
+                begin_scope()
+                end.callback(end_scope)
             if session is None:
                 slot.blocks.append(scope)
             self._open.append(_Opened(scope, enter_block(scope), end.pop_all(), open_to_children(scope)))
@@ -105,9 +106,6 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
             close_to_children(scope, journal, session.run if session else None)
             commit(scope, passed=error is None)
             (session or scope).left(scope)
-        nothing = scope.captured_nothing
-        if session is not None and nothing is not None:
-            scope.note(nothing)
         if session is None and error is None:
             _warn(scope)
 

@@ -86,5 +86,8 @@ def of(lines: str) -> ProjectRules:
 def joined(lines: Sequence[str]) -> str:
     """The lines of a session, for the environment. Raises ValueError, which names the line, for what is none."""
     text = "\n".join(line.replace("\n", " ") for line in lines)
-    parse(text)
+    try:
+        parse(text)
+    except ValueError as error:
+        raise ValueError(f"redact: {error}") from None
     return text

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +20,7 @@ from llm_strategy.cassette.journal import described, new_journal
 from llm_strategy.cassette.modes import Mode, check_mode
 from llm_strategy.cassette.run import Recorded, Run, asked_in, use_of_block
 from llm_strategy.environment import Lent
+from llm_strategy.http import begin_scope, end_scope, install, uninstall
 
 if TYPE_CHECKING:
     from llm_strategy.cassette.account import Account
@@ -84,7 +85,7 @@ class OpenScope:
         if self._ignore:
             from llm_strategy.http import settings
 
-            told[settings.IGNORE] = "\n".join([*settings.ignored(), *self._ignore])
+            told[settings.IGNORE] = settings.joined_paths([*settings.ignored(), *self._ignore])
         return told
 
 
@@ -116,16 +117,12 @@ class Session:
         http_ignore: Sequence[str] | None = None,
         record_errors: bool | None = None,
     ) -> None:
-        said = {} if redact is None else _redacting(redact)
-        hosts = {"http_hosts": http_hosts, "allowed_hosts": allowed_hosts}
-        if record_errors is not None or http_ignore is not None or any(given is not None for given in hosts.values()):
-            from llm_strategy.http.settings import variables
-
-            said |= variables(**hosts, ignore=http_ignore, record_errors=record_errors)
-        self._settings = Lent(said)
+        settings = {"http_hosts": http_hosts, "allowed_hosts": allowed_hosts, "http_ignore": http_ignore}
+        variables = _variables(redact, {**settings, "record_errors": record_errors})
+        self.mode: Mode = check_mode(mode or "replay")
+        self._settings = Lent(variables)
         self.http = http
         self.folder = Path(folder)
-        self.mode: Mode = check_mode(mode or "replay")
         self.only_replay = mode == "replay"
         self.model = model
         self.facts = Facts(journal)
@@ -137,6 +134,8 @@ class Session:
         self._outside = _Outside(self)
         slot.sessions.append(self)
         slot.push(self._outside)
+        if http:
+            self._intercept()
 
     @cached_property
     def account(self) -> Account:
@@ -216,6 +215,7 @@ class Session:
         """Make a scope the one that calls of this process, its threads and its children belong to."""
         if opened.rules["http"]:
             self._intercept()
+            begin_scope()
         slot.push(opened)
         self._lent[opened] = Lent(opened.variables())
 
@@ -226,18 +226,13 @@ class Session:
         if lent is not None:
             lent.restore()
             if opened.rules["http"]:
-                from llm_strategy.http import leave
-
-                leave()
+                end_scope()
 
     def _intercept(self) -> None:
-        from llm_strategy import http
-
+        """Take in HTTP calls until the session ends: threads and clients of one test may go on in the next."""
         if not self._intercepts:
-            # Until the session ends: threads and clients of one test may go on in the next.
             self._intercepts = True
-            http.install()
-        http.enter()
+            install()
 
     def missed(self, opened: OpenScope) -> list[CassetteMiss]:
         """The requests of a scope, and of child processes in it, that had no recording so far."""
@@ -267,8 +262,6 @@ class Session:
             self.misses += [(scope.rules.owner or str(scope.path), miss) for miss in misses]
             if scope.rules.mode != "live":
                 commit(scope, passed=passed)
-            if scope.captured_nothing is not None:
-                self.account.note(scope.captured_nothing)
         if opened.fault is None:
             self._note(opened, judged=judged, looks=looks, passed=passed and complete)
 
@@ -349,8 +342,6 @@ class Session:
             self._collect()
             self.facts.end()
             if self._intercepts:
-                from llm_strategy.http import uninstall
-
                 uninstall()
             # Last: what comes before may still write or report what is kept out.
             self._settings.restore()
@@ -375,13 +366,18 @@ class Session:
         return after(self.run, before, root) if before else None
 
 
-def _redacting(lines: Sequence[str]) -> dict[str, str | None]:
-    from llm_strategy.project_rules import ENVIRONMENT, joined
+def _variables(redact: Sequence[str] | None, http: Mapping[str, Any]) -> dict[str, str | None]:
+    """The environment variables for the settings of a session that are not None."""
+    said: dict[str, str | None] = {}
+    if redact is not None:
+        from llm_strategy import project_rules
 
-    try:
-        return {ENVIRONMENT: joined(lines)}
-    except ValueError as error:
-        raise ValueError(f"redact: {error}") from None
+        said[project_rules.ENVIRONMENT] = project_rules.joined(redact)
+    if any(given is not None for given in http.values()):
+        from llm_strategy.http import settings
+
+        said |= settings.variables(**http)
+    return said
 
 
 class _Outside:

@@ -182,6 +182,7 @@ def _marker_options(item: pytest.Item, session: Session) -> tuple[dict[str, Any]
             session.named_path(options["name"])
         if options.get("mode") is not None:
             session.open(session.folder, mode=options["mode"])
+        session.open(session.folder, ignore=options.get("ignore") or ()).variables()
     except (TypeError, ValueError, AttributeError) as error:
         return {}, f"{item.nodeid}: the marker llm_cassette cannot be used: {error}"
     return options, None

@@ -16,6 +16,8 @@ def commit(scope: CassetteScope, *, passed: bool) -> None:
     In mode `all` the new recording takes the place of the old one only when all has passed; else it
     stays beside it.
     """
+    if scope.captured_nothing is not None:
+        scope.account.note(scope.captured_nothing)
     if not scope.touched:
         return
     if scope.usage.written:

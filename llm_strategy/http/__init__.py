@@ -17,7 +17,7 @@ def uninstall() -> None:
     installation.leave()
 
 
-def enter() -> None:
+def begin_scope() -> None:
     """Begin an HTTP scope, in which child processes take part."""
     from llm_strategy.http import startup
 
@@ -25,8 +25,8 @@ def enter() -> None:
     startup.begin()
 
 
-def leave() -> None:
-    """End an HTTP scope."""
+def end_scope() -> None:
+    """Undo one `begin_scope`."""
     from llm_strategy.http import startup
 
     startup.end()

@@ -11,6 +11,7 @@ Until there is something to refuse it imports next to nothing: every child proce
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from _thread import get_ident
 from typing import TYPE_CHECKING, Any
@@ -70,9 +71,9 @@ def _hook(event: str, given: tuple[Any, ...]) -> None:
         host = _host(event, given)
         if host is not None:
             _judge(host, resolves=event in _RESOLVES)
-    except BaseException:
-        if event == "socket.connect":
-            # The standard library closes it where an Exception comes, which a miss is not.
+    except BaseException as error:
+        if event == "socket.connect" and not isinstance(error, Exception):
+            # The standard library closes it where an exception comes that it knows.
             given[0].close()
         raise
     finally:
@@ -91,7 +92,12 @@ def _host(event: str, given: tuple[Any, ...]) -> str | None:
     host = place[0] if place else None
     if isinstance(host, bytes | bytearray):
         host = host.decode("ascii", "replace")
-    return host if isinstance(host, str) else None
+    return host if isinstance(host, str) and not _is_loopback(host) else None
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether an address is one of those that most connections of tests have."""
+    return host in ("localhost", "::1") or (host.startswith("127.") and host.replace(".", "").isdigit())
 
 
 def _judge(host: str, *, resolves: bool) -> None:
@@ -179,3 +185,8 @@ def _place(scope: CassetteScope | OutsideScope) -> str:
     where = f"at {shown(file)}:{line}" if file else "by a library, or by code of no file"
     owner = scope.rules.owner or scope.path if isinstance(scope, CassetteScope) else None
     return f"{where}, in {owner}" if owner else where
+
+
+if hasattr(os, "register_at_fork"):
+    # The threads of the parent are not there.
+    os.register_at_fork(after_in_child=_busy.clear)

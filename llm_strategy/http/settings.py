@@ -82,10 +82,13 @@ def variables(
     *,
     http_hosts: Sequence[str] | None,
     allowed_hosts: Sequence[str] | None,
-    ignore: Sequence[str] | None,
+    http_ignore: Sequence[str] | None,
     record_errors: bool | None,
 ) -> dict[str, str | None]:
-    """The environment variables for these; none for what is None. Raises ValueError for what can be no host."""
+    """The environment variables for these; none for what is None.
+
+    Raises ValueError, which names the setting, for what can be no host, and no path into a body.
+    """
     said: dict[str, str | None] = {}
     for name, variable, given in (("http_hosts", HOSTS, http_hosts), ("allowed_hosts", ALLOWED_HOSTS, allowed_hosts)):
         if given is not None:
@@ -93,11 +96,23 @@ def variables(
             if wrong is not None:
                 raise ValueError(f"{name}: {wrong!r} is no host such as api.example.com, .example.com or 192.0.2.0/24")
             said[variable] = " ".join(given)
-    if ignore is not None:
-        said[IGNORE] = "\n".join(ignore)
+    if http_ignore is not None:
+        said[IGNORE] = joined_paths(http_ignore)
     if record_errors is not None:
         said[RECORD_ERRORS] = str(int(record_errors))
     return said
+
+
+def joined_paths(paths: Sequence[str]) -> str:
+    """JSON paths for the environment."""
+    from llm_strategy.wire.ignoring import parse_path
+
+    for path in paths:
+        try:
+            parse_path(path)
+        except ValueError as error:
+            raise ValueError(f"http_ignore: {error}") from None
+    return "\n".join(paths)
 
 
 _HOST = re.compile(r"\.?[\w-]+(?:\.[\w-]+)*\.?|[\d.]+/\d+|\[?[\da-fA-F:.]+\]?(?:/\d+)?")
