@@ -63,6 +63,10 @@ SECTIONS: Mapping[str, Sequence[Row]] = {
             ["threads"],
             faults=["threads on one cassette", "threads in one block"],
         ),
+        Row(
+            "8 threads send calls over HTTP with `requests` and with botocore, through clients made before the recording and in it: none gets past it, neither while recording nor in replay",
+            ["HTTP clients in threads"],
+        ),
         Row("100 tasks with answers in any order give one content of the file", ["tasks"]),
         Row(
             "Processes, spawned ones too, record into one cassette",

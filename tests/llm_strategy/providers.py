@@ -145,6 +145,8 @@ def failure(status: int) -> dict[str, Any]:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    # A hundred connections at once would else be told to come back later, after seconds.
+    request_queue_size = 256
     provider: Provider
 
 
