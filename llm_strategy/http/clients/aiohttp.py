@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial, wraps
 from http.client import responses
 from inspect import signature
 from types import SimpleNamespace
 from typing import Any, Protocol
 
+from llm_strategy.errors import ModelError
 from llm_strategy.http.clients import Patch
 from llm_strategy.http.exchange import Exchange
 from llm_strategy.http.receiving import Receiver
@@ -73,7 +75,8 @@ class _Middleware:
         receiver = exchange.receive(live.status, headers)
         source = _Live(live, request._session, receiver)
         answer = await self._answers.make(request, live.status, receiver.headers, source)
-        if live.content.at_eof():
+        # What an error says is short, and kept even if its reader wants no more than the status.
+        if live.status >= 400 or live.content.at_eof():
             await source.fetch()
         return answer
 
@@ -152,6 +155,7 @@ class _Live:
             chunk: bytes = await self._live.content.readany()
         except Exception as error:
             self._ended = True
+            self._live.close()
             # A program that closes its session means to stop.
             await (self._receiver.aclose() if self._session.closed else self._receiver.abroke(error))
             raise
@@ -173,10 +177,12 @@ class _Live:
             self._receiver.abandon()
             return
         if not self._handed_on and content.exception() is None:
-            # A program may want to know no more than the status. An answer that is all there is kept all the same.
-            self._receiver.feed(content.read_nowait())
-            if content.at_eof():
-                self._receiver.end()
+            # A program may want to know no more than the status. An answer that is all there is kept all the same,
+            # unless its scope has ended and settled it.
+            with suppress(ModelError):
+                self._receiver.feed(content.read_nowait())
+                if content.at_eof():
+                    self._receiver.end()
         self._receiver.close()
 
 

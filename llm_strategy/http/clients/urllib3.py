@@ -115,7 +115,11 @@ class _Call:
             exchange.check()
             live = self._ask()
             receiver = exchange.receive(live.status, live.headers.items())
-            return self._response(live.status, receiver.headers, _Live(live, receiver), live)
+            incoming = _Live(live, receiver)
+            if live.status >= 400 or self._arguments["method"] == "HEAD":
+                # What an error says is short, and kept even if its reader wants no more than the status.
+                incoming.fetch()
+            return self._response(live.status, receiver.headers, incoming, live)
 
     def _ask(self) -> Any:
         """The answer of the server, unread; after the client's own retries the last one, whatever its status."""
@@ -140,8 +144,6 @@ class _Call:
         arguments = self._arguments
         original = HTTPResponse(_Wire(status, headers, source), method=arguments["method"])  # type: ignore[arg-type]  # of a socket it uses makefile() only
         original.begin()
-        if arguments["method"] == "HEAD":
-            source.pull()
         response = self._urllib3.HTTPResponse(
             body=original,
             headers=self._urllib3.HTTPHeaderDict(original.msg.items()),
@@ -218,11 +220,15 @@ class _Live:
         self._ended = False
 
     def pull(self) -> bytes | None:
+        self.fetch()
+        return self._pieces.popleft() if self._pieces else None
+
+    def fetch(self) -> None:
+        """Wait until there is a piece, or the end."""
         while not self._pieces and not self._ended:
             chunk = self._read()
             self._ended = not chunk
             self._pieces += self._receiver.feed(chunk) if chunk else self._receiver.end()
-        return self._pieces.popleft() if self._pieces else None
 
     def _read(self) -> bytes:
         try:
