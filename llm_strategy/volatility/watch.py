@@ -14,6 +14,7 @@ from llm_strategy.caller import callers
 from llm_strategy.redaction import placeholders, scrub
 from llm_strategy.volatility.kinds import NOW, TODAY, Sighting, sightings
 from llm_strategy.volatility.second_process import second_process
+from llm_strategy.wire.envelope import HTTPRequest
 
 if TYPE_CHECKING:
     from llm_strategy.context import Ask
@@ -93,6 +94,9 @@ def _pieces(ask: Ask) -> Iterator[tuple[str, str]]:
     """The parts of a prompt, each with what it is, as they stand in the key."""
     if ask.site.blocks:
         yield from ((subject, placeholders(text)) for subject, text, _ in ask.site.blocks if len(text) < _LARGEST)
+        return
+    if isinstance(ask.request, HTTPRequest) and ask.request.understood is None:
+        # It is no prompt: what providers make up, names of files above all, stands among the rest.
         return
     for message in ask.request.messages:
         # What a model or a tool has said is no doing of this program.

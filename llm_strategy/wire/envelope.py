@@ -63,7 +63,12 @@ class HTTPRequest(Request):
     @cached_property
     def said(self) -> Request:
         """What the envelope asks."""
-        return _request(self.http)
+        return self.understood or _plain(self.http)
+
+    @cached_property
+    def understood(self) -> Request | None:
+        """The same where the format is known; else the whole body stands for a message, and this is None."""
+        return _understood(self.http)
 
     @property
     def identity(self) -> dict[str, JSON]:
@@ -181,26 +186,38 @@ def _format(method: str, url: str) -> Format | None:
     return find(urlsplit(url).path) if method == "POST" else None
 
 
-def _request(http: Mapping[str, JSON]) -> Request:
-    """What an envelope asks; the body as a text where its format is not known."""
-    body = http.get("body")
-    format = _format(http["method"], http["url"])
-    if format is not None:
-        try:
-            request = format.decode_request(body, http["url"])
-        except _NOT_OF_THE_FORMAT:
-            pass
-        else:
-            # Whether an answer comes in pieces makes another call of it.
-            stream = {name: value for name, value in (body or {}).items() if name in ("stream", "stream_options")}
-            return replace(request, settings=FrozenJSON({**request.settings, **stream}))
-    model = _model(body)
+def _understood(http: Mapping[str, JSON]) -> Request | None:
+    """What an envelope asks, by its format; None where it has none."""
+    body, format = http.get("body"), _format(http["method"], http["url"])
+    if format is None:
+        return None
+    try:
+        request = format.decode_request(body, http["url"])
+    except _NOT_OF_THE_FORMAT:
+        return None
+    # Whether an answer comes in pieces makes another call of it.
+    stream = {name: value for name, value in (body or {}).items() if name in ("stream", "stream_options")}
+    return replace(request, settings=FrozenJSON({**request.settings, **stream}))
+
+
+def _plain(http: Mapping[str, JSON]) -> Request:
+    """An envelope with its body as a text."""
+    model, url = _model(http.get("body")), urlsplit(http["url"])
     shown = described(http).get("body")
     text = shown if isinstance(shown, str) else laid_out(shown, "indented") if shown is not None else ""
     return Request(
-        f"openai:{model}" if isinstance(model, str) else None,
-        (Message("user", f"{http['method']} {urlsplit(http['url']).path}\n\n{text}".rstrip()),),
+        f"{_provider(url.hostname or '')}:{model}" if isinstance(model, str) else None,
+        (Message("user", f"{http['method']} {url.path}\n\n{text}".rstrip()),),
     )
+
+
+_OWNERS = {"googleapis": "google", "amazonaws": "bedrock"}
+
+
+def _provider(host: str) -> str:
+    """Whose host it is; that of a server on this machine, or of Azure, speaks as OpenAI does."""
+    *_, owner, last = ["", "openai", *host.split(".")]
+    return "openai" if last.isdigit() or "openai" in host else _OWNERS.get(owner, owner)
 
 
 def _model(body: JSON) -> JSON:

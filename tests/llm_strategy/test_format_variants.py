@@ -62,7 +62,7 @@ def answered(body: bytes | dict[str, Any], content_type: str = "application/json
         ("/completions", "completions"),
         ("/search/completions", None),
         ("/images/embeddings", None),
-        ("/api/embeddings", None),
+        ("/api/embeddings", "ollama_embeddings"),
         ("/responses", None),
         ("/survey/responses", None),
         ("/v1/responses/resp_1", None),
@@ -297,6 +297,23 @@ def test_what_a_format_does_not_know_is_shown_as_it_is(url: str, body: Any) -> N
     request = asked(url, body)
     assert request.messages[0].content.startswith(f"POST /v1/{url.rpartition('/v1/')[2]}")
     assert "hologram" in request.messages[0].content or "hologram" not in str(body)
+
+
+@pytest.mark.parametrize(
+    ("host", "model"),
+    [
+        ("api.openai.com", "openai:m"),
+        ("mine.openai.azure.com", "openai:m"),
+        ("localhost:8765", "openai:m"),
+        ("127.0.0.1:8765", "openai:m"),
+        ("api.cohere.com", "cohere:m"),
+        ("generativelanguage.googleapis.com", "google:m"),
+        ("bedrock-runtime.eu-west-1.amazonaws.com", "bedrock:m"),
+    ],
+)
+def test_whose_model_it_is(host: str, model: str) -> None:
+    """A call of no known format names its model by the owner of its host."""
+    assert asked(f"https://{host}/v9/x", {"model": "m"}).model == model
 
 
 @pytest.mark.parametrize(

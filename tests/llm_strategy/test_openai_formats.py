@@ -196,7 +196,10 @@ def test_the_first_divergence_of_a_conversation(tmp_path: Path) -> None:
 
 
 def test_uploads_are_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files in parts, at the address that the project names, replay; another byte of one is a miss that says where."""
+    """Files in parts, at the address that the project names, replay; another byte of one is a miss that says where.
+
+    What providers or servers make up in such calls is not taken for a prompt that changes.
+    """
     monkeypatch.setenv("LLM_STRATEGY_HTTP_HOSTS", "127.0.0.1")
     sound = bytes(range(256)) * 8
 
