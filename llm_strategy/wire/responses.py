@@ -177,10 +177,9 @@ def _names() -> Callable[[str, str], str]:
 def _renamed(item: Any, name: Callable[[str, str], str]) -> Any:
     if not isinstance(item, Mapping):
         return item
-    return {
-        field: name(_IDS[field], value) if field in _IDS and isinstance(value, str) else value
-        for field, value in item.items()
-    }
+    # In the order of the table: the order in which a client writes the fields of an item says nothing.
+    ids = {field: kind for field, kind in _IDS.items() if isinstance(item.get(field), str)}
+    return {**item, **{field: name(kind, item[field]) for field, kind in ids.items()}}
 
 
 FORMAT = Format(

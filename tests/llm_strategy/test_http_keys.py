@@ -57,6 +57,7 @@ BODIES: dict[str, dict[str, Any]] = {
                 "content": [{"type": "output_text", "text": "No."}],
             },
             {"type": "item_reference", "id": "msg_68d"},
+            {"type": "mcp_approval_response", "id": "mcpr_68e", "approval_request_id": "mcpr_68f", "approve": True},
         ],
         "text": {"format": {"type": "json_schema", "name": "a", "schema": {"type": "object"}}},
     },
@@ -82,7 +83,7 @@ def permuted(value: Any) -> Any:
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Where the texts of a body stand, those of ids apart."""
     if isinstance(value, str):
-        if path[-1] not in ("id", "call_id", "tool_call_id", "previous_response_id"):
+        if path[-1] not in ("id", "call_id", "approval_request_id", "tool_call_id", "previous_response_id"):
             yield path
     elif isinstance(value, Mapping | list):
         for name, item in value.items() if isinstance(value, Mapping) else enumerate(value):
