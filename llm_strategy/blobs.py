@@ -16,6 +16,7 @@ SMALLEST = 1024
 """Bytes; shorter content stays in place."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_TO_STANDARD = str.maketrans("-_", "+/")
 _STAND_IN = re.compile(r"<blob ([0-9a-f]{64}), ([0-9]{1,15}) bytes>")
 
 
@@ -37,6 +38,17 @@ def decoded(content: str) -> bytes | None:
     except (binascii.Error, ValueError):
         return None
     return data if base64.b64encode(data).decode("ascii") == content else None
+
+
+def decoded_for_addresses(content: str) -> bytes | None:
+    """The bytes of a content in the base64 with `-` and `_` in place of `+` and `/`, padded; None for other text."""
+    if "+" in content or "/" in content:
+        return None
+    return decoded(content.translate(_TO_STANDARD))
+
+
+def encoded_for_addresses(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode("ascii")
 
 
 def reference(data: bytes, mime_type: str | None) -> dict[str, Any]:

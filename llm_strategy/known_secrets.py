@@ -54,6 +54,10 @@ class Known(NamedTuple):
         """The name of the environment variable whose value stands in the text, if one does."""
         return next((name for form, name in self.forms if form in text), None)
 
+    def find_in(self, data: bytes) -> str | None:
+        """The same for what may be no text: it is looked at as it is, since decoding large content takes long."""
+        return next((name for form, name in self.forms if _encoded(form) in data), None)
+
     def scrub(self, text: str) -> str:
         """The text with the variable's name in place of each value."""
         for form, name in self.forms:
@@ -69,6 +73,14 @@ class Known(NamedTuple):
             for form, name in self.forms:
                 text = _without_cut(text, form, f"<{name}>")
         return text
+
+
+def _encoded(form: str) -> bytes:
+    try:
+        # As the environment has what is not UTF-8.
+        return form.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return form.encode("utf-8", "surrogatepass")
 
 
 def _without_cut(text: str, form: str, placeholder: str) -> str:

@@ -38,18 +38,13 @@ def write_blobs(call: Call, folder: Path) -> None:
 
 def credential_in_contents(request: Request, secrets: Known) -> tuple[int, str] | None:
     """The size of a content that holds a credential, and the name of the credential's environment variable."""
-    known = ((len(data), _credential(data, secrets)) for data in _contents(request))
+    known = ((len(data), secrets.find_in(data)) for data in _contents(request))
     return next(((size, name) for size, name in known if name is not None), None)
 
 
 def credential_in_answer(response: Response, secrets: Known) -> str | None:
     """The name of the environment variable whose value stands in a large content of an HTTP answer."""
-    found = (_credential(data, secrets) for data in _contents_of_answer(response))
-    return next(filter(None, found), None)
-
-
-def _credential(data: bytes, secrets: Known) -> str | None:
-    return secrets.find(data.decode("utf-8", "surrogateescape"))
+    return next(filter(None, map(secrets.find_in, _contents_of_answer(response))), None)
 
 
 def _contents_of_answer(response: Response) -> Iterator[bytes]:

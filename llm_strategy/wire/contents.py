@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from llm_strategy import blobs
 from llm_strategy.blobs import Identity
+from llm_strategy.redaction import Opaque
 from llm_strategy.values import JSON
 
 _FIELDS = frozenset(
@@ -37,38 +38,54 @@ _BEGINNINGS = {
 }
 """How files of a type begin; a dot stands for any byte."""
 
+_FOR_ADDRESSES = "url"
+"""The alphabet of base64 that Google's clients send."""
 _REFERENCE = frozenset(("sha256", "mime_type", "size"))
+_BESIDE = frozenset(("prefix", "alphabet"))
 _ESCAPED_HASH = re.compile(r"[0-9a-f]{64}!*")
 
 
 class Unread(str):
     """Stands for a content whose file was not read; as text it says which content that is."""
 
-    __slots__ = ("identity", "mime_type", "prefix")
+    __slots__ = ("alphabet", "identity", "mime_type", "prefix")
     identity: Identity
     mime_type: str | None
     prefix: str
+    alphabet: str
 
     @classmethod
-    def of(cls, reference: Mapping[str, Any], prefix: str) -> Unread:
-        identity = blobs.identity_in(reference)
+    def of(cls, reference: Mapping[str, Any]) -> Unread:
+        blob, prefix = reference["blob"], reference.get("prefix", "")
+        identity = blobs.identity_in(blob)
         text = cls(prefix + blobs.stand_in(identity))
-        text.identity, text.mime_type, text.prefix = identity, reference["mime_type"], prefix
+        text.identity, text.mime_type, text.prefix = identity, blob["mime_type"], prefix
+        text.alphabet = reference.get("alphabet", "")
         return text
+
+    def filled(self, data: bytes) -> str:
+        """The string that it stands for."""
+        encode = blobs.encoded_for_addresses if self.alphabet == _FOR_ADDRESSES else _encoded
+        return self.prefix + encode(data)
 
 
 class Content(NamedTuple):
-    """A large content. `data` is None where its file was not read; `prefix` stands before its base64 in the string."""
+    """A large content. `data` is None where its file was not read.
+
+    `prefix` stands before its base64 in the string, which has an `alphabet` of its own if it is not the usual one.
+    """
 
     data: bytes | None
     identity: Identity
     mime_type: str | None
     prefix: str = ""
+    alphabet: str = ""
 
     @property
     def reference(self) -> dict[str, JSON]:
         blob = {"sha256": self.identity.sha256, "mime_type": self.mime_type, "size": self.identity.size}
-        return {"blob": blob, "prefix": self.prefix} if self.prefix else {"blob": blob}
+        beside = {"prefix": self.prefix, "alphabet": self.alphabet}
+        return {"blob": blob} | {name: value for name, value in beside.items() if value}
 
     def __str__(self) -> str:
         kind = self.mime_type or "binary content"
@@ -78,18 +95,25 @@ class Content(NamedTuple):
 def contents(http: Mapping[str, JSON]) -> Iterator[Content]:
     """The large contents in an envelope."""
     found: list[Content] = []
-    _envelope(http, found.append)
+    _envelope(http, lambda content, _text: found.append(content))
     return iter(found)
+
+
+def sealed(http: Mapping[str, JSON]) -> dict[str, JSON]:
+    """An envelope whose large contents are opaque: no rule looks for the shape of a secret in them."""
+    found = _envelope(http, lambda _content, text: Opaque(text))
+    # No text at all, rather than a text in one.
+    return {**found, "body": {"base64": found["body"]}} if isinstance(found.get("body"), Opaque) else found
 
 
 def packed(http: Mapping[str, JSON]) -> dict[str, JSON]:
     """An envelope with references in the places of large contents, as a document holds it."""
-    return _envelope(http, lambda content: content.reference, _escaped)
+    return _envelope(http, lambda content, _text: content.reference, _escaped)
 
 
 def described(http: Mapping[str, JSON]) -> dict[str, JSON]:
     """An envelope with a few words in the places of large contents, for people."""
-    return _envelope(http, str)
+    return _envelope(http, lambda content, _text: str(content))
 
 
 def unpacked(http: Mapping[str, JSON]) -> dict[str, JSON]:
@@ -115,7 +139,7 @@ def filled(http: Mapping[str, JSON], read: Callable[[Identity], bytes | None]) -
     def change(value: JSON) -> JSON:
         if isinstance(value, Unread):
             data = read(value.identity)
-            return value if data is None else value.prefix + base64.b64encode(data).decode("ascii")
+            return value if data is None else value.filled(data)
         if isinstance(value, Mapping):
             return {key: change(item) for key, item in value.items()}
         return [change(item) for item in value] if isinstance(value, list) else value
@@ -123,9 +147,13 @@ def filled(http: Mapping[str, JSON], read: Callable[[Identity], bytes | None]) -
     return {name: change(value) for name, value in http.items()}
 
 
+def _encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
 def _envelope(
     http: Mapping[str, JSON],
-    change: Callable[[Content], JSON],
+    change: Callable[[Content, str], JSON],
     escape: Callable[[dict[str, JSON]], dict[str, JSON]] = lambda mapping: mapping,
 ) -> dict[str, JSON]:
     """An envelope with each large content of its body or events changed, and each other mapping escaped."""
@@ -133,7 +161,7 @@ def _envelope(
     def walk(value: JSON, name: str) -> JSON:
         if isinstance(value, str):
             content = _content(value, name)
-            return value if content is None else change(content)
+            return value if content is None else change(content, value)
         if isinstance(value, Mapping):
             return escape({key: walk(item, key) for key, item in value.items()})
         return [walk(item, name) for item in value] if isinstance(value, list) else value
@@ -144,7 +172,7 @@ def _envelope(
         content = _content(body["base64"], "data")
         if content is not None:
             kind = str(http.get("headers", {}).get("content-type", "")).partition(";")[0].strip()
-            found["body"] = change(content._replace(mime_type=kind or content.mime_type))
+            found["body"] = change(content._replace(mime_type=kind or content.mime_type), body["base64"])
     elif isinstance(body, Mapping | list):
         found["body"] = walk(body, "")
     if "events" in http:
@@ -155,17 +183,20 @@ def _envelope(
 def _content(text: str, name: str) -> Content | None:
     """The large content that a string is, in a field with this name."""
     if isinstance(text, Unread):
-        return Content(None, text.identity, text.mime_type, text.prefix)
+        return Content(None, text.identity, text.mime_type, text.prefix, text.alphabet)
     if len(text) < _SMALLEST_TEXT:
         return None
     url = _DATA_URL.match(text)
     if url is None and name not in _FIELDS:
         return None
     prefix = url[0] if url else ""
-    data = blobs.decoded(text[len(prefix) :])
+    encoded = text[len(prefix) :]
+    data, alphabet = blobs.decoded(encoded), ""
+    if data is None:
+        data, alphabet = blobs.decoded_for_addresses(encoded), _FOR_ADDRESSES
     if data is None or len(data) < blobs.SMALLEST:
         return None
-    return Content(data, Identity.of(data), url[1] if url else _kind(data), prefix)
+    return Content(data, Identity.of(data), url[1] if url else _kind(data), prefix, alphabet)
 
 
 def _kind(data: bytes) -> str | None:
@@ -178,10 +209,12 @@ def _kind(data: bytes) -> str | None:
 
 def _is_reference(value: JSON) -> bool:
     """Whether a mapping has the form of a reference, with any number of exclamation marks, which escape it."""
-    if not isinstance(value, Mapping) or not {"blob"} <= value.keys() <= {"blob", "prefix"}:
+    if not isinstance(value, Mapping) or not {"blob"} <= value.keys() <= {"blob", *_BESIDE}:
         return False
     blob = value["blob"]
-    if not isinstance(blob, Mapping) or blob.keys() != _REFERENCE or not isinstance(value.get("prefix", ""), str):
+    if not isinstance(blob, Mapping) or blob.keys() != _REFERENCE:
+        return False
+    if not all(isinstance(value.get(name, ""), str) for name in _BESIDE):
         return False
     return isinstance(blob["sha256"], str) and _ESCAPED_HASH.fullmatch(blob["sha256"]) is not None
 
@@ -203,4 +236,4 @@ def _unpacked(value: JSON) -> JSON:
     name: str = value["blob"]["sha256"]
     if name.endswith("!"):
         return {**value, "blob": {**value["blob"], "sha256": name[:-1]}}
-    return Unread.of(value["blob"], value.get("prefix", ""))
+    return Unread.of(value)

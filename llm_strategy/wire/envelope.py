@@ -19,7 +19,7 @@ from llm_strategy.redaction import each_text, replacing
 from llm_strategy.values import JSON, Message, Part, Request, Usage
 from llm_strategy.wire.bodies import laid_out, parse_text
 from llm_strategy.wire.chat_completions import error_message
-from llm_strategy.wire.contents import described
+from llm_strategy.wire.contents import described, sealed
 from llm_strategy.wire.format import Answer, Format
 from llm_strategy.wire.ignoring import without_ignored
 from llm_strategy.wire.registry import FORMATS, find
@@ -146,7 +146,7 @@ def request_envelope(
 
     `ignore` are paths of values that do not matter; raises ValueError for what is no path.
     """
-    replaced: dict[str, JSON] = each_text(_sent(method, url, headers, body, ignore), replacing())
+    replaced: dict[str, JSON] = each_text(sealed(_sent(method, url, headers, body, ignore)), replacing())
     return replaced
 
 
@@ -167,7 +167,7 @@ def request_of(
         request = HTTPRequest.of(as_it_is)
         if is_recorded(request.key):
             return request
-    return HTTPRequest.of(each_text(http, change))
+    return HTTPRequest.of(each_text(sealed(http), change))
 
 
 def _sent(method: str, url: str, headers: Mapping[str, str], body: JSON, ignore: Iterable[str]) -> dict[str, JSON]:

@@ -24,6 +24,7 @@ from llm_strategy.errors import CassetteError
 from llm_strategy.session import Session
 from llm_strategy.wire.bodies import answer_bytes, pack_answer
 from llm_strategy.wire.contents import contents, described, filled, packed, unpacked
+from llm_strategy.wire.envelope import HTTPRequest, request_envelope
 from tests.llm_strategy.loopback import Loopback, Reply, completion
 from tests.llm_strategy.test_http import NOWHERE, client, serving
 
@@ -176,6 +177,8 @@ def test_every_byte_comes_back(path: Path, kind: str, body: bytes) -> None:
         ({"url": "data:text/plain;charset=utf-8;base64," + encoded(b"text " * 300)}, 1),
         ({"url": "data:image/png," + encoded(PNG)}, 0),
         ({"base64": encoded(PNG)}, 1),
+        ({"data": base64.urlsafe_b64encode(PNG).decode()}, 1),
+        ({"data": base64.urlsafe_b64encode(PNG).decode().replace("-", "+")}, 0),
     ],
 )
 def test_what_is_large_content(body: Any, count: int) -> None:
@@ -185,7 +188,11 @@ def test_what_is_large_content(body: Any, count: int) -> None:
 
 
 @pytest.mark.parametrize("marks", ["", "!", "!!"])
-@pytest.mark.parametrize("prefix", [{}, {"prefix": "data:image/png;base64,"}], ids=["bare", "prefix"])
+@pytest.mark.parametrize(
+    "prefix",
+    [{}, {"prefix": "data:image/png;base64,"}, {"prefix": "a", "alphabet": "url"}],
+    ids=["bare", "prefix", "alphabet"],
+)
 @pytest.mark.parametrize(
     "place", [lambda value: value, lambda value: {"messages": [value, "x"]}], ids=["body", "inside"]
 )
@@ -307,6 +314,30 @@ def test_a_rule_by_shape_does_not_look_into_content(path: Path) -> None:
     assert b"/AKIAABCDEFGHABCDEFGH+" in body
     with recorded(path, body):
         pass
+
+
+def test_a_rule_by_shape_does_not_look_into_what_is_sent(path: Path) -> None:
+    """Content that is sent is stored as it is, and its key covers all of it; around it the rules hold."""
+    chance = "/AKIA" + "ABCDEFGH" * 2 + "+++"
+    bodies = [
+        {"data": encoded(PNG[:2055]) + chance, "text": f"key {chance[1:21]}."} for chance in (chance, chance[::-1])
+    ]
+    envelopes = [request_envelope("POST", "https://h/v1/x", {}, body) for body in bodies]
+    assert [http["body"]["data"] for http in envelopes] == [body["data"] for body in bodies]
+    assert envelopes[0]["body"]["text"] == "key <aws-key-id>."
+    assert len({HTTPRequest.of(http).key for http in envelopes}) == 2
+    [file] = contents(envelopes[0])
+    assert file.data == base64.b64decode(bodies[0]["data"])
+
+
+def test_base64_of_both_alphabets_comes_back(path: Path) -> None:
+    """Which one it was is known where nothing is left of it, in answers as in requests."""
+    for text in (encoded(PNG), base64.urlsafe_b64encode(PNG).decode()):
+        http = {"body": {"data": text}}
+        assert filled(unpacked(packed(http)), lambda identity: PNG) == http
+    with recorded(path, json.dumps({"data": text}).encode(), sent={"data": text}):
+        pass
+    assert path.read_text().count('alphabet: "url"') == 2
 
 
 def test_words_and_references_stand_for_the_same(path: Path) -> None:
