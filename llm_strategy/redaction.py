@@ -11,7 +11,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 from llm_strategy import project_rules
@@ -184,12 +184,17 @@ def _users(names: frozenset[str]) -> re.Pattern[str]:
     return re.compile(rf"(?<=[/\\])(?:{'|'.join(map(re.escape, sorted(names)))})(?=[/\\])")
 
 
-def _without_user(text: str) -> str:
-    """The text with `<user>` for the user's name as a folder of a path."""
-    if "/" not in text and "\\" not in text:
-        return text
+def _hiding_users() -> Callable[[str], str]:
+    """What puts `<user>` in place of the user's name as a folder of a path."""
     names = _user_names()
-    return _users(names).sub("<user>", text) if names and any(name in text for name in names) else text
+    pattern = _users(names)
+
+    def hide(text: str) -> str:
+        if "/" not in text and "\\" not in text:
+            return text
+        return pattern.sub("<user>", text) if any(name in text for name in names) else text
+
+    return hide
 
 
 def find_known(text: str) -> str | None:
@@ -202,9 +207,14 @@ def conceal(text: str) -> str:
     return without_secrets(known().scrub(text))
 
 
-def scrub(text: str, secrets: Known | None = None) -> str:
-    """The text fit to be written, reported or raised. `secrets` is what `known()` said, for many texts."""
-    return _without_user(placeholders((secrets or known()).scrub(text)))
+def scrub(text: str) -> str:
+    """The text fit to be written, reported or raised."""
+    return _scrubbing(known())(text)
+
+
+def _scrubbing(secrets: Known) -> Callable[[str], str]:
+    replace, hide = replacing(), _hiding_users()
+    return lambda text: hide(replace(secrets.scrub(text)))
 
 
 # What tells who somebody is; "/tmp" and "/root" are the same everywhere, and may be part of an answer.
@@ -216,16 +226,20 @@ def _naming(home: str) -> tuple[Rule, ...]:
     return (*_own((home, "<home>")), *_NAMING)
 
 
-def scrub_reply(text: str, secrets: Known | None = None) -> str:
+def scrub_reply(text: str) -> str:
     """A reply fit to be written: as `scrub`, but with only those folders replaced that name a user."""
-    text = without_secrets((secrets or known()).scrub(text))
-    return _without_user(_without_folders(text, _naming(os.path.expanduser("~"))))
+    return _scrubbing_replies(known())(text)
+
+
+def _scrubbing_replies(secrets: Known) -> Callable[[str], str]:
+    lines, folders, hide = project_rules.current(), _naming(os.path.expanduser("~")), _hiding_users()
+    return lambda text: hide(_without_folders(_without_shapes(secrets.scrub(text), lines), folders))
 
 
 def scrubbing() -> tuple[Callable[[str], str], Callable[[str], str], Known]:
-    """The functions `scrub` and `scrub_reply` for what is written together: the environment is looked at once."""
+    """The functions `scrub` and `scrub_reply` for what is written together: the machine is looked at once."""
     secrets = known()
-    return partial(scrub, secrets=secrets), partial(scrub_reply, secrets=secrets), secrets
+    return _scrubbing(secrets), _scrubbing_replies(secrets), secrets
 
 
 class Opaque(str):

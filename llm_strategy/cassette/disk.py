@@ -55,21 +55,22 @@ def release(lock: Any, path: Path, *, remove: bool = False) -> None:
             lock.release()
 
 
-def append_bytes(path: Path, size: int, text: bytes) -> None:
+def append_bytes(path: Path, size: int, text: bytes, *, durable: bool = True) -> None:
+    """Write behind the first `size` bytes of a file; `durable` waits until the disk has it."""
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         try:
-            _append(handle, size, text)
+            _append(handle, size, text, durable)
         finally:
             # By now all is on the disk, or another error is on its way.
             with suppress(OSError):
                 os.close(handle)
-    if size == 0:
+    if size == 0 and durable:
         _sync_folder(path.parent)
 
 
-def _append(handle: int, size: int, text: bytes) -> None:
+def _append(handle: int, size: int, text: bytes, durable: bool) -> None:
     try:
         if os.fstat(handle).st_size > size:
             os.ftruncate(handle, size)
@@ -77,7 +78,8 @@ def _append(handle: int, size: int, text: bytes) -> None:
         if size and os.read(handle, 1) != b"\n":
             text = b"\n" + text
         _write(handle, text)
-        os.fsync(handle)
+        if durable:
+            os.fsync(handle)
     except BaseException:
         # What was there stays; half a document does not.
         with suppress(OSError):

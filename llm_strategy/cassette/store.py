@@ -146,13 +146,18 @@ class CassetteFile:
             self._append(text, _answered(call.response, call.request), recorded_by)
             return self._contents.entries[call.key][-1]
 
-    def append_all(self, calls: Sequence[tuple[Call, bytes]], recorded_by: str | None, folder: Path) -> None:
-        """Write calls, each with its document, to the end of the file at once; below `folder` lies binary content."""
+    def append_all(
+        self, calls: Sequence[tuple[Call, bytes]], recorded_by: str | None, folder: Path, *, durable: bool
+    ) -> None:
+        """Write calls, each with its document, to the end of the file at once; below `folder` lies binary content.
+
+        Where they can be had again without paying for them, nobody needs to wait for the disk (`durable`).
+        """
         for call, _ in calls:
             write_blobs(call, folder)
         answered = dict.fromkeys(name for call, _ in calls for name in _answered(call.response, call.request))
         with self.locked():
-            self._append(b"".join(text for _, text in calls), tuple(answered), recorded_by)
+            self._append(b"".join(text for _, text in calls), tuple(answered), recorded_by, durable=durable)
 
     def append_copy(self, entry: Entry, recorded_by: str | None) -> Entry:
         """Write another cassette's recording to the end of this file, as it stands there."""
@@ -160,14 +165,14 @@ class CassetteFile:
             self._append(entry.raw, _answered(entry.response, entry.request), recorded_by)
             return self._contents.entries[entry.key][-1]
 
-    def _append(self, text: bytes, answered: tuple[str, ...], recorded_by: str | None) -> None:
+    def _append(self, text: bytes, answered: tuple[str, ...], recorded_by: str | None, *, durable: bool = True) -> None:
         self.refresh()
         if self._contents.header is None:
             rendered = () if HTTP_KIND in text else rendering()
             text = document.header_document(answered, recorded_by, {}, rendered) + text
         # A torn document behind the complete ones was never answered to anybody: it is written over.
         self.overwritten = self.overwritten or self.torn
-        append_bytes(self.path, self._contents.seen, text)
+        append_bytes(self.path, self._contents.seen, text, durable=durable)
         self.refresh()
 
     def arrange(self, wanted: Sequence[tuple[str, int]]) -> None:

@@ -63,7 +63,7 @@ class Import:
                 cassette = open_file(path)
                 new = list(_new(cassette, found))
                 if new:
-                    cassette.append_all(new, to.owner, self.folder)
+                    cassette.append_all(new, to.owner, self.folder, durable=self._replace)
                     self.report.written[path] += len(new)
         except (CassetteError, NotImported) as error:
             for entry in found:

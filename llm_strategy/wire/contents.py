@@ -162,7 +162,7 @@ def _envelope(
         if isinstance(value, str):
             content = _content(value, name)
             return value if content is None else change(content, value)
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             return escape({key: walk(item, key) for key, item in value.items()})
         return [walk(item, name) for item in value] if isinstance(value, list) else value
 
