@@ -57,8 +57,9 @@ def _model(llm: str) -> tuple[Any, dict[str, Any]]:
     except ImportError:
         raise ImportError(f"langchain-openai is needed to rebuild its call: {_INSTALL}") from None
     try:
-        # Nothing is asked, so that any key will do.
-        model = _load(said, allowed_objects=[ChatOpenAI], secrets_map={"OPENAI_API_KEY": "unused"})
+        # Nothing is asked, so that any key will do; the one that was used is not in the cache.
+        known = {**said, "kwargs": {**said["kwargs"], "openai_api_key": "unused"}}
+        model = _load(known, allowed_objects=[ChatOpenAI])
     except Exception as error:  # noqa: BLE001  # whatever LangChain raises for what it cannot make, this call cannot be made
         raise ValueError(f"LangChain cannot make its model: {error}") from None
     return model, settings
