@@ -19,7 +19,7 @@ _PROVIDERS = frozenset(
 """Hosts at which nothing but models is served, and below them."""
 _REGIONAL = re.compile(
     r"[a-z0-9-]+-aiplatform\.googleapis\.com"
-    r"|bedrock(?:-agent)?-runtime(?:-fips)?\.[a-z0-9-]+\.(?:amazonaws\.com(?:\.cn)?|api\.aws|vpce\.amazonaws\.com)"
+    r"|(?:vpce-[a-z0-9-]+\.)?bedrock(?:-agent)?-runtime(?:-fips)?\.[a-z0-9-]+\.(?:amazonaws\.com(?:\.cn)?|api\.aws|vpce\.amazonaws\.com)"
 )
 _PATHS = re.compile(
     r"(?:/chat/completions|/v1/(?:completions|responses|embeddings|messages)|/v2/(?:chat|embed|rerank)"
