@@ -92,6 +92,7 @@ class Exchange:
         """Take in the answer that has begun to arrive."""
         self._receiver = Receiver(self, status, headers)
         self.turn.watch(self._receiver.ending)
+        self._calls.arriving.add(self)
         return self._receiver
 
     def settle(self, response: HTTPResponse) -> None:
@@ -110,6 +111,7 @@ class Exchange:
 
     def release(self) -> None:
         """Give the right to ask back."""
+        self._calls.arriving.discard(self)
         self.turn.release()
 
     def read_on(self) -> CassetteMiss:
@@ -130,9 +132,12 @@ class HTTPCalls:
     An answer that is an error waits here. If the client then asks again of itself, the next answer
     takes its place. If something else follows, or the scope ends well, the program has lived with the
     error, and it is recorded. If the scope fails, it is left out: recorded, it would fail every replay.
+
+    `arriving` has the calls whose answers are being read, or would be, if their readers had not dropped them unclosed.
     """
 
     def __init__(self, scope: Scope) -> None:
+        self.arriving: set[Exchange] = set()
         self._scope = scope
         self._failures: dict[Hashable, _Failure] = {}
         self._lock = threading.Lock()

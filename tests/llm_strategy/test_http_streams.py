@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import threading
 import zlib
@@ -268,6 +269,21 @@ def test_a_stream_ends_with_its_block(path: Path) -> None:
     (call,) = Cassette(path)
     assert "closed_early: true" in path.read_text()
     assert call.response.content == ""
+
+
+def test_a_stream_that_is_dropped_is_kept_as_far_as_it_was_read(path: Path) -> None:
+    """Nobody closes it, and nobody can read it any more: the end of the block finds it."""
+    server, client = Loopback(streaming("a", "b"), streaming("c")), httpx2.Client()
+    with client, server, use_cassette(path, "new", http=True):
+        for count in (2, 0):
+            sent = client.build_request("POST", f"{server.url}/chat/completions", json=BODY)
+            arriving = client.send(sent, stream=True).iter_raw()
+            for _ in range(count):
+                next(arriving)
+            del arriving
+            gc.collect()
+    assert [call.response.content for call in Cassette(path)] == ["a", ""]
+    assert path.read_text().count("closed_early: true") == 2
 
 
 def test_a_cancelled_stream_is_kept_as_far_as_it_was_read(path: Path) -> None:
