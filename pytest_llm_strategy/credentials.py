@@ -14,7 +14,8 @@ _MISSING = (
 _CURE = """
 llm-strategy: a provider's client is built while the module is imported, and its SDK wants a key for that even
 where every call is replayed. Name the model instead: @llm_strategy("openai:NAME"), or give a function that
-makes the client when it is needed: llm_strategy(lambda: ChatOpenAI(model="NAME"), name="openai:NAME")."""
+makes the client when it is needed: llm_strategy(lambda: ChatOpenAI(model="NAME"), name="openai:NAME"). For clients
+that the program asks itself, `llm_http = true` records their calls and, in replay, sets a placeholder for the key."""
 
 
 def explain(report: pytest.CollectReport) -> None:

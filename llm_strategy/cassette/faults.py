@@ -14,6 +14,7 @@ from llm_strategy.errors import LLMStrategyError, ModelError, ReplyError
 from llm_strategy.log import Call
 from llm_strategy.models.exchange import model_error
 from llm_strategy.values import JSON, Message, Request, Response
+from llm_strategy.wire.envelope import HTTPRequest
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,11 @@ class Fault:
         return ModelError if self.kind in _FAILURES else ReplyError
 
     def fits(self, request: Request) -> bool:
-        """Whether a call can have it: only a reply that has a form can be of a wrong one."""
+        """Whether a call can have it: no HTTP call, whose client would have to be deceived; and only a reply that has
+        a form can be of a wrong one.
+        """
+        if isinstance(request, HTTPRequest):
+            return False
         if self.kind in _FAILURES:
             return True
         if request.output_schema is None:
@@ -98,7 +103,7 @@ class FaultScope(CassetteScope):
             return self._answer(ask, self.calls.next_occurrence(ask.request.key))
         with self._numbering:
             self.asked += 1
-            strikes = self.asked == self.fault.call
+            strikes = self.asked == self.fault.call and not isinstance(ask.request, HTTPRequest)
         return self._strike(ask) if strikes else super().enter(ask)
 
     def _is_retry(self, request: Request) -> bool:

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
 from typing import Literal
 
 from llm_strategy.http import settings
-from llm_strategy.http.hosts import is_provider
+from llm_strategy.http.hosts import is_below, is_provider
 
 Kind = Literal["provider", "public"]
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_LOCAL = ("localhost", ".localhost", "", "<broadcast>")
+_LOCAL = frozenset(("localhost", "", "<broadcast>"))
 _names: dict[_Address, set[str]] = {}
 """The names that addresses have been resolved from: those of providers and of allowed hosts."""
 
@@ -98,10 +97,8 @@ def _allowed(hosts: frozenset[str]) -> tuple[frozenset[str], tuple[_Network, ...
     return hosts - networks.keys(), tuple(networks.values())
 
 
-def _is_among(name: str, hosts: Iterable[str]) -> bool:
-    """Whether a name is one of these, or lies below one that begins with a dot."""
-    name = name.lower().rstrip(".")
-    return any(name == host or (host.startswith(".") and name.endswith(host)) for host in hosts)
+def _is_among(name: str, hosts: frozenset[str]) -> bool:
+    return is_below(name.lower().rstrip("."), hosts)
 
 
 def _network(text: str) -> _Network | None:

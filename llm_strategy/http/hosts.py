@@ -35,14 +35,14 @@ _PATHS = re.compile(
 def is_model_call(method: str, host: str, path: str) -> bool:
     """Whether a request is taken in: it goes to a provider, to a host of the project's, or to a known path."""
     host = host.lower()
-    return is_provider(host) or _is_below(host, settings.hosts()) or (method.upper() == "POST" and is_known(path))
+    return is_provider(host) or is_below(host, settings.hosts()) or (method.upper() == "POST" and is_known(path))
 
 
 @lru_cache(maxsize=1024)
 def is_provider(host: str) -> bool:
     """Whether nothing but models, and what belongs to them, is served at a host."""
     host = host.lower().rstrip(".")
-    return _is_below(host, _PROVIDERS) or _REGIONAL.fullmatch(host) is not None
+    return is_below(host, _PROVIDERS) or _REGIONAL.fullmatch(host) is not None
 
 
 @lru_cache(maxsize=1024)
@@ -51,7 +51,7 @@ def is_known(path: str) -> bool:
     return find(path) is not None or _PATHS.search(path) is not None
 
 
-def _is_below(host: str, hosts: frozenset[str]) -> bool:
+def is_below(host: str, hosts: frozenset[str]) -> bool:
     """Whether a host is one of these or belongs to one."""
     while host not in hosts:
         _, dot, host = host.partition(".")

@@ -94,7 +94,7 @@ def variables(
         if given is not None:
             wrong = next((host for host in given if not _HOST.fullmatch(host)), None)
             if wrong is not None:
-                raise ValueError(f"{name}: {wrong!r} is no host such as api.example.com, .example.com or 192.0.2.0/24")
+                raise ValueError(f"{name}: {wrong!r} is no host such as example.com or 192.0.2.0/24")
             said[variable] = " ".join(given)
     if http_ignore is not None:
         said[IGNORE] = joined_paths(http_ignore)
@@ -105,8 +105,6 @@ def variables(
 
 def joined_paths(paths: Sequence[str]) -> str:
     """JSON paths for the environment."""
-    from llm_strategy.wire.ignoring import parse_path
-
     for path in paths:
         try:
             parse_path(path)
@@ -115,4 +113,4 @@ def joined_paths(paths: Sequence[str]) -> str:
     return "\n".join(paths)
 
 
-_HOST = re.compile(r"\.?[\w-]+(?:\.[\w-]+)*\.?|[\d.]+/\d+|\[?[\da-fA-F:.]+\]?(?:/\d+)?")
+_HOST = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?|[\d.]+/\d+|\[?[\da-fA-F:.]+\]?(?:/\d+)?")

@@ -185,11 +185,11 @@ def test_after():
     pass
 """,
     )
-    result = direct.pytest("-s", "-p", "no:xdist", "-o", "llm_allowed_hosts=db.example.com .example.org")
+    result = direct.pytest("-s", "-p", "no:xdist", "-o", "llm_allowed_hosts=db.example.com example.org")
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(
         [
-            "*test_before as it was db.example.com .example.org",
+            "*test_before as it was db.example.com example.org",
             "*test_one patched db*",
             "*test_after patched db*",
             "all as before",
@@ -338,6 +338,32 @@ def test_nothing_is_spent_in_a_dry_run(direct: Project, server: Loopback) -> Non
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["model calls: 1 would be asked"])
     assert server.requests == []
+
+
+def test_faults_are_put_into_decorated_calls_only(direct: Project, server: Loopback) -> None:
+    """Under `llm_http`, the variants of a test replay its HTTP calls as they are."""
+    direct.write(
+        test_it="""
+import pytest
+from asking import ask
+from llm_strategy import LLMStrategyError
+from shop import shop
+
+@pytest.mark.llm_faults("malformed", "timeout")
+def test_it(llm_fault):
+    assert ask("before") == "before 1"
+    if llm_fault:
+        with pytest.raises(llm_fault.error):
+            shop.find("light")
+    else:
+        shop.find("light")
+    assert ask("after") == "after 2"
+"""
+    )
+    direct.pytest("--llm-record", *ON, "-k", "not call").assert_outcomes(passed=1)
+    result = direct.pytest("-v", *ON)
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["*::test_it[[]malformed-call2] PASSED*", "*::test_it[[]timeout-call2] PASSED*"])
 
 
 # What is made at import
