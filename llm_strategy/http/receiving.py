@@ -126,12 +126,12 @@ class Receiver:
         return self._give([*self._splitter.feed(data), self._splitter.end()])
 
     def _give(self, pieces: list[bytes]) -> list[bytes]:
-        given = []
-        for piece in filter(None, pieces):
-            given.append(piece)
-            if self._says_end(piece):
-                self._is_over = True
-                break
+        given = list(filter(None, pieces))
+        self._is_over = any(map(self._says_end, given))
+        if self._is_over and self._splitter is not None:
+            # Some servers send a line more. What has come with the end is kept; who waited for more might wait long.
+            rest = self._splitter.end()
+            given += [rest] if rest and not rest.strip() else []
         self._given += given
         return given
 

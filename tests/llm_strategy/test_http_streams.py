@@ -146,6 +146,15 @@ def test_events_are_whole_however_they_arrive(path: Path, cut: int) -> None:
         assert pieces(httpx) == got
 
 
+def test_what_comes_with_the_end_is_kept(path: Path) -> None:
+    """Some servers send something behind the event that ends a stream: it is replayed as it was handed on."""
+    stream = b'data: {"a": 1}\n\ndata: [DONE]\n\n: bye\n\n\n'
+    with Serving("text/event-stream", lambda: iter([stream])) as url, use_cassette(path, "new", http=True):
+        assert b"".join(pieces(httpx2, url)) == stream
+    with use_cassette(path, "replay", http=True):
+        assert b"".join(pieces(httpx2)) == stream
+
+
 class Serving(Loopback):
     """Sends bytes as they are given, each in a chunk of its own; yields its address."""
 
