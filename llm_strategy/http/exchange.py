@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -255,12 +254,12 @@ def repeats(headers: Mapping[str, str]) -> bool | None:
 
 
 def _asker() -> Hashable:
-    """Who asks: clients ask again from the same thread or task."""
+    """Who asks: clients ask again from the same thread or task. Who has tasks has imported what they come from."""
+    asyncio: Any = sys.modules.get("asyncio")
+    trio: Any = sys.modules.get("trio")
     task: Hashable | None = None
     with suppress(RuntimeError):
-        task = asyncio.current_task()
-    trio: Any = sys.modules.get("trio")
-    if task is None and trio is not None:
-        with suppress(RuntimeError):
-            task = trio.lowlevel.current_task()
-    return threading.current_thread() if task is None else task
+        task = asyncio and asyncio.current_task()
+    with suppress(RuntimeError):
+        task = task or (trio and trio.lowlevel.current_task())
+    return task or threading.current_thread()
