@@ -79,9 +79,10 @@ class Account:
                     tests.append(test)
 
     def note(self, text: str) -> None:
-        """Keep something to say when all is done, once."""
+        """Keep something to say when all is done, once: what stands in parentheses, such as a test, is an example."""
+        subject = text.partition(" (")[0]
         with self._lock:
-            if text not in self.notes:
+            if not any(note.partition(" (")[0] == subject for note in self.notes):
                 self.notes.append(text)
 
     def to_json(self) -> dict[str, object]:

@@ -298,9 +298,9 @@ class CassetteScope(Scope):
         if not self._connections or self.usage.http or self.rules.mode not in ("new", "all"):
             return None
         return (
-            f"{self.rules.owner or self.path}: no HTTP call was recorded while {', '.join(sorted(self._connections))} "
-            "was connected to: either that host is none whose traffic is recorded (llm_http_hosts), or this client is "
-            "none (docs/reference/http-reach.md)"
+            f"no HTTP call was recorded while {', '.join(sorted(self._connections))} was connected to (by "
+            f"{self.rules.owner or self.path}): either that host is none whose traffic is recorded (llm_http_hosts), "
+            "or this client is none (docs/reference/http-reach.md)"
         )
 
     def left(self, block: CassetteScope) -> None:

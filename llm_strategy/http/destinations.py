@@ -21,7 +21,9 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _LOCAL = frozenset(("localhost", "", "<broadcast>"))
 _names: dict[_Address, set[str]] = {}
-"""The names that addresses have been resolved from: those of providers and of allowed hosts."""
+"""The names that addresses have been resolved from, as far as they are of interest."""
+_learnt: set[str] = set()
+"""The names that are known for the sake of errors: what they stand for may have changed since."""
 
 
 def of_name(name: str) -> Kind | None:
@@ -60,9 +62,15 @@ def resolve(name: str) -> list[str]:
     return found
 
 
-def wants_resolving(name: str) -> bool:
-    """Whether the address that a name stands for will not be enough to judge it."""
-    return _address(name) is None and (_is_allowed(name) or of_name(name) is not None)
+def learn(name: str, *, for_errors: bool) -> None:
+    """Look up a name that is being resolved, if its address will not be enough to judge it, or to speak of it."""
+    if _address(name) is not None or _is_among(name, _LOCAL):
+        return
+    if _is_allowed(name) or of_name(name) is not None:
+        resolve(name)
+    elif for_errors and name not in _learnt:
+        _learnt.add(name)
+        resolve(name)
 
 
 def shown(text: str) -> str:

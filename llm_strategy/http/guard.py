@@ -25,11 +25,12 @@ OUT_OF_REACH = (
     ("`grpc`", "opens its sockets in C++ (older clients of Gemini and Vertex AI, exporters of OpenTelemetry)"),
     ("`curl_cffi`, `pycurl`", "libcurl opens its sockets in C"),
     ("`uvloop`", "libuv resolves names and opens sockets in C, whatever the client; loops of `asyncio` are heard"),
-    ("clients written in Rust, such as `pyreqwest`", "open their sockets themselves"),
+    ("other extensions in C, Rust or Go, such as `pyreqwest` or `psycopg`", "open their sockets themselves"),
     ("`asyncio` on Windows, to a bare address", "connects by a function of its own; names are heard"),
+    ("other interpreters of the process (`concurrent.interpreters`)", "have hooks of their own"),
     ("a proxy on loopback or in a private network", "is near; where it connects to is its own affair"),
     ("a connection that was opened before", "only opening is heard"),
-    ("programs that are not Python: `curl`, `node`", "are no Python"),
+    ("programs that are not Python: `curl`, `node`", "load nothing of this library"),
     ("`python -I`, `-E`, `-S`, and children without `PYTHONPATH` or `LLM_STRATEGY_SCOPE`", "are told nothing"),
     ("a child whose Python cannot import `llm_strategy`", "runs on as if nothing were there"),
     ("children of a forkserver of `multiprocessing`", "know the scope in which their server was started"),
@@ -106,16 +107,17 @@ def _judge(host: str, *, resolves: bool) -> None:
     from llm_strategy.http import destinations
 
     kind = destinations.of_name(host) if resolves else destinations.of_address(host)
-    scope = _http_scope() if kind is not None else None
-    if scope is None or scope.may_ask:
-        if resolves and destinations.wants_resolving(host):
-            destinations.resolve(host)
-        elif scope is not None:
-            _note(scope, destinations.shown(host))
+    scope = _http_scope() if kind is not None or resolves else None
+    if resolves and (kind is None or scope is None or scope.may_ask):
+        destinations.learn(host, for_errors=scope is not None)
+    elif scope is None or kind is None:
+        return
+    elif scope.may_ask:
+        _note(scope, destinations.shown(host))
     elif kind == "provider":
         raise scope.keep(_miss(scope, destinations.shown(host)))
     else:
-        _refuse_public(scope, host)
+        _refuse_public(scope, destinations.shown(host))
 
 
 def _http_scope() -> CassetteScope | OutsideScope | None:
@@ -161,8 +163,8 @@ def _refuse_public(scope: CassetteScope | OutsideScope, host: str) -> None:
     from llm_strategy.cassette.scope import CassetteScope
 
     if isinstance(scope, CassetteScope):
-        text = f"a connection to {host} was refused: {_reason(scope)} (made {_place(scope)}; to let it pass: "
-        text += f"llm_allowed_hosts = {host})"
+        text = f"a connection to {host} was refused (made {_place(scope)}): {_reason(scope)}. To let it pass: "
+        text += f"llm_allowed_hosts = {host}"
         scope.note(text)
         raise ConnectionRefusedError(errno.ECONNREFUSED, text)
 

@@ -37,6 +37,7 @@ def path(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path / "calls.yaml"
     session.finish()
     destinations._names.clear()
+    destinations._learnt.clear()
 
 
 @pytest.fixture
@@ -109,6 +110,14 @@ def test_another_public_host_is_refused(path: Path, attempt: str) -> None:
         assert cassette.account.notes == [raised.value.strerror]
     assert f"a connection to {PUBLIC} was refused" in str(raised.value)
     assert f"llm_allowed_hosts = {PUBLIC}" in str(raised.value)
+
+
+@pytest.mark.parametrize("attempt", CONNECTING)
+def test_a_refused_host_is_called_by_its_name(path: Path, attempt: str) -> None:
+    """Though only an address is connected to, the error has the name that it was resolved from."""
+    other = str(0x01000001)
+    with use_cassette(path, http=True), pytest.raises(ConnectionRefusedError, match=f"a connection to {other} was"):
+        ATTEMPTS[attempt](other)
 
 
 def test_the_error_says_where_the_connection_was_made(path: Path) -> None:
