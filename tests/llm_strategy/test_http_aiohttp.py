@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import json
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -364,62 +362,3 @@ def test_a_web_socket_passes(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with Provider(failures=[403]) as server, use_cassette(path, "new", http=True) as cassette:
         assert asyncio.run(ask(server.url)) == 403
     assert list(cassette.calls) == []
-
-
-# Bodies
-
-TEXT = json.dumps(QUESTION)
-
-
-async def _pieces() -> AsyncIterator[bytes]:
-    yield TEXT[:9].encode()
-    yield TEXT[9:].encode()
-
-
-BODIES: dict[str, Callable[[], dict[str, Any]]] = {
-    "json": lambda: {"json": QUESTION},
-    "str": lambda: {"data": TEXT},
-    "bytes": lambda: {"data": TEXT.encode()},
-    "file": lambda: {"data": io.BytesIO(TEXT.encode())},
-    "text file": lambda: {"data": io.StringIO(TEXT)},
-    "async generator": lambda: {"data": _pieces()},
-    "compressed": lambda: {"data": TEXT.encode(), "compress": "gzip"},
-}
-
-
-@pytest.mark.parametrize("kind", BODIES)
-def test_every_kind_of_body(path: Path, kind: str) -> None:
-    """However a body is given, the server gets it whole, and it is the same call."""
-
-    async def ask(url: str, body: str) -> Any:
-        json_type = {"Content-Type": "application/json"}
-        options = BODIES[body]()
-        async with aiohttp.ClientSession() as session, session.post(url, headers=json_type, **options) as answer:
-            return await answer.json()
-
-    with Provider("42") as server, use_cassette(path, "new", http=True):
-        recorded = asyncio.run(ask(f"{server.url}/v1{PATH}", kind))
-    assert [received.json for received in server.requests] == [QUESTION]
-    for again in (kind, "json"):
-        with use_cassette(path, http=True):
-            assert asyncio.run(ask(NOWHERE + PATH, again)) == recorded
-
-
-def test_forms(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A form with a file, whose boundary is another one each time, is recorded and replayed; the file is sent whole."""
-    monkeypatch.setenv("LLM_STRATEGY_HTTP_HOSTS", "127.0.0.1")
-    sound = tmp_path / "speech.wav"
-    sound.write_bytes(b"RIFF" * 1000)
-
-    async def ask(url: str) -> Any:
-        with sound.open("rb") as file:
-            form = aiohttp.FormData({"model": "whisper-1"})
-            form.add_field("file", file, filename="speech.wav", content_type="audio/wav")
-            async with aiohttp.ClientSession() as session, session.post(f"{url}/audio", data=form) as answer:
-                return await answer.json()
-
-    with Provider() as server, use_cassette(path, "new", http=True):
-        recorded = asyncio.run(ask(server.url))
-    assert recorded["received"] > 4000
-    with use_cassette(path, http=True):
-        assert asyncio.run(ask("http://127.0.0.1:9")) == recorded

@@ -262,37 +262,6 @@ def test_a_redirect_is_followed(path: Path, client: Any, calls: int) -> None:
     assert len(cassette.calls) == calls
 
 
-# Bodies
-
-TEXT = json.dumps(QUESTION)
-BODIES: dict[str, Callable[[], Any]] = {
-    "bytes": TEXT.encode,
-    "bytearray": lambda: bytearray(TEXT.encode()),
-    "str": lambda: TEXT,
-    "file": lambda: io.BytesIO(TEXT.encode()),
-    "text file": lambda: io.StringIO(TEXT),
-    "list": lambda: [TEXT[:9].encode(), TEXT[9:].encode()],
-    "generator": lambda: (character.encode() for character in TEXT),
-}
-
-
-@pytest.mark.parametrize("kind", BODIES)
-def test_every_kind_of_body(path: Path, kind: str) -> None:
-    """However a body is given, the server gets it whole, and it is the same call."""
-    json_type = {"Content-Type": "application/json", "Content-Length": str(len(TEXT))}
-
-    def ask(url: str, body: Any) -> Any:
-        return urllib3.request("POST", url + PATH, body=body, headers=json_type, timeout=TIME).json()
-
-    with Loopback("42") as server, use_cassette(path, "new", http=True):
-        recorded = ask(server.url, BODIES[kind]())
-    assert server.bodies == [QUESTION]
-    with use_cassette(path, http=True):
-        assert ask(NOWHERE, BODIES[kind]()) == recorded
-    with use_cassette(path, http=True):
-        assert ask(NOWHERE, TEXT) == recorded
-
-
 # Whose call it is
 
 
