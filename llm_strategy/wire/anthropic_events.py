@@ -32,7 +32,7 @@ def _said(event: JSON) -> Mapping[str, Any]:
 
 def ends(event: JSON) -> bool:
     """Whether nothing of a message follows an event."""
-    return _said(event).get("type") in _ENDS
+    return str(_said(event).get("type")) in _ENDS
 
 
 def join(events: Iterable[JSON]) -> dict[str, Any]:

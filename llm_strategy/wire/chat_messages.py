@@ -118,7 +118,7 @@ def decode_message(message: Any) -> Message:
     role = str(_ROLES.get(message["role"], message["role"]))
     if role == "tool":
         return Message(
-            role, [ToolCallResponsePart(message.get("tool_call_id") or None, text_of(message.get("content")))]
+            role, [ToolCallResponsePart(call_id(message.get("tool_call_id")), text_of(message.get("content")))]
         )
     return Message(role, list(decode_parts(message)) or [TextPart("")])
 
@@ -189,7 +189,12 @@ def from_data_url(modality: str, url: str) -> BlobPart | None:
 def _decode_call(call: Mapping[str, Any]) -> ToolCallPart:
     function = call.get("function") or call.get("custom") or {}
     arguments = function.get("arguments", function.get("input"))
-    return ToolCallPart(call.get("id") or None, str(function.get("name")), arguments_value(arguments))
+    return ToolCallPart(call_id(call.get("id")), str(function.get("name")), arguments_value(arguments))
+
+
+def call_id(value: Any) -> str | None:
+    """An id, None where there is none."""
+    return value if isinstance(value, str) and value else None
 
 
 def arguments_value(arguments: Any) -> JSON:

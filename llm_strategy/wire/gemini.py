@@ -148,11 +148,12 @@ def _decode_part(part: Any) -> Iterator[Part]:
             # Where it has no id, its name says which call is answered.
             yield ToolCallResponsePart(text(answer.get("id")) or text(answer.get("name")), answer.get("response"))
         case {"inlineData": Mapping() as data}:
-            kind = camel(data).get("mimeType")
+            kind = text(camel(data).get("mimeType"))
             yield BlobPart(modality(kind or ""), kind, str(data.get("data")).translate(_TO_STANDARD))
         case {"fileData": Mapping() as file}:
             file = camel(file)
-            yield UriPart(modality(file.get("mimeType") or ""), file.get("mimeType"), str(file.get("fileUri")))
+            kind = text(file.get("mimeType"))
+            yield UriPart(modality(kind or ""), kind, str(file.get("fileUri")))
         case {"executableCode": Mapping() as code}:
             yield ToolCallPart(text(code.get("id")), "executable_code", code)
         case {"codeExecutionResult": Mapping() as result}:

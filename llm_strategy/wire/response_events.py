@@ -55,9 +55,10 @@ def _append(item: dict[str, Any], data: Mapping[str, Any]) -> None:
     if item["type"] == "message":
         item.setdefault("role", "assistant")
     parts = item[place] = [dict(part) for part in item.get(place) or ()]
-    while len(parts) <= data.get(index, 0):
+    at = min(data.get(index, 0), len(parts))
+    if at == len(parts):
         parts.append({"type": kind, field: ""})
-    part = parts[data.get(index, 0)]
+    part = parts[at]
     part[field] = (part.get(field) or "") + data["delta"]
 
 

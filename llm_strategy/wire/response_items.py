@@ -18,7 +18,15 @@ from llm_strategy.values import (
     ToolCallResponsePart,
     UriPart,
 )
-from llm_strategy.wire.chat_messages import arguments_text, arguments_value, data_url, from_data_url, text_of, to_text
+from llm_strategy.wire.chat_messages import (
+    arguments_text,
+    arguments_value,
+    call_id,
+    data_url,
+    from_data_url,
+    text_of,
+    to_text,
+)
 
 _BESIDE = frozenset("type id call_id approval_request_id status".split())
 """Fields of an item that say nothing to a model."""
@@ -52,7 +60,7 @@ def decode_item(item: Any) -> tuple[str, list[Part]]:
     if not isinstance(item, Mapping):
         raise ValueError(f"an item is an object, not a {type(item).__name__}")
     kind = str(item.get("type") or ("message" if "role" in item else ""))
-    call = item.get("call_id") or item.get("approval_request_id") or item.get("id") or None
+    call = call_id(item.get("call_id") or item.get("approval_request_id") or item.get("id"))
     match kind:
         case "message":
             role = str(item["role"])
