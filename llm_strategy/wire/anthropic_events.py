@@ -26,7 +26,10 @@ _ENDS = frozenset(("message_stop", "error"))
 def _said(event: JSON) -> Mapping[str, Any]:
     data = event_data(event)
     if isinstance(data, Mapping) and isinstance(data.get("bytes"), str):
-        data = parse_text(base64.b64decode(data["bytes"]).decode("utf-8"))
+        try:
+            data = parse_text(base64.b64decode(data["bytes"]).decode("utf-8"))
+        except ValueError:
+            return {}
     return data if isinstance(data, Mapping) else {}
 
 
