@@ -13,7 +13,7 @@ from llm_strategy.cassette.scope import CassetteScope
 from llm_strategy.context import Ask, CallSite, Scope, current, is_asking
 from llm_strategy.http.credentials import remember
 from llm_strategy.http.exchange import Exchange, HTTPCalls
-from llm_strategy.http.hosts import is_model_call
+from llm_strategy.http.hosts import is_common, is_model_call
 from llm_strategy.http.traffic import http_request
 from llm_strategy.log import CallLog
 from llm_strategy.models import ModelSource
@@ -29,13 +29,19 @@ class Sent(NamedTuple):
     query: str
     headers: Mapping[str, str]
 
-    def begin(self, body: bytes) -> Exchange:
-        """Raises CassetteMiss where the scope must not ask and has no recording."""
+    def begin(self, body: bytes) -> Exchange | None:
+        """None for what passes untouched, by what its body is.
+
+        Raises CassetteMiss where the scope must not ask and has no recording.
+        """
         __tracebackhide__ = True
         remember(self.headers, self.query)
         request = http_request(
             self.method, self.address, self.query, self.headers, body, is_recorded=self.calls.is_recorded
         )
+        url = urlsplit(self.address)
+        if is_common(url.hostname or "", url.path) and request.understood is None:
+            return None
         return self.calls.begin(Ask(request, _CLIENT, CallSite(None, *caller())), self.headers, self.listening)
 
 

@@ -1,4 +1,8 @@
-"""Cohere's chat, version 2: JSON bodies <-> requests and responses. `cohere_chat_v1` has the version before."""
+"""Cohere's chat, version 2: JSON bodies <-> requests and responses. `cohere_chat_v1` has the version before.
+
+The paths of both may be those of any web application: at other hosts than Cohere's a call is one only if its body names
+a model and has messages, or a message.
+"""
 
 from __future__ import annotations
 
@@ -271,4 +275,5 @@ FORMAT = Format(
     split,
     is_last,
     rename_ids,
+    is_common=True,
 )

@@ -192,4 +192,5 @@ FORMAT = Format(
     join,
     split,
     ends,
+    is_common=True,
 )

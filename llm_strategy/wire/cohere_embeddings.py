@@ -89,4 +89,5 @@ FORMAT = Format(
     decode_response,
     encode_request,
     encode_response,
+    is_common=True,
 )

@@ -41,7 +41,8 @@ class Format:
     or AttributeError for what is not of this format. `decode_request` takes a body and the whole URL, where some
     providers name the model. `join` puts the events of a streamed answer, as an envelope holds them, together to the
     body that it would have had in one, and `split` does the opposite; `ends` says whether nothing of an answer follows
-    an event. `rename_ids` gives ids that clients make, or send back, names by first appearance.
+    an event. `rename_ids` gives ids that clients make, or send back, names by first appearance. `is_common` says that
+    the path may be any web application's: there a call is one only if its body is of this format.
     """
 
     name: str
@@ -54,3 +55,4 @@ class Format:
     split: Callable[[Mapping[str, Any]], Iterable[JSON]] = _no_events
     ends: Callable[[JSON], bool] = _never
     rename_ids: Callable[[JSON], JSON] = _same
+    is_common: bool = False

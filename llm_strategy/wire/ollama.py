@@ -1,6 +1,7 @@
 """The formats of Ollama: `/api/chat` and `/api/generate`; `ollama_embeddings` has the embeddings.
 
-Their paths may be those of any web application. A body that names no model, or no messages or prompt, is refused.
+Their paths may be those of any web application: at other hosts than Ollama's a call is one only if its body names a
+model and has messages, or a prompt.
 """
 
 from __future__ import annotations
@@ -252,6 +253,9 @@ def decode_prompt(body: Any, _url: str = "") -> Request:
     body = mapping(body, "the body")
     schema, settings = decode_settings(body)
     system = text(body.get("system"))
+    if not body.keys() & {"prompt", "keep_alive"}:
+        # Without a prompt a model is loaded, or unloaded.
+        raise ValueError("the body has no prompt")
     content = TextPart(text(body.get("prompt")) or "")
     asked = Message("user", [content, *decode_images(body)])
     return Request(named(body), (*([Message("system", system)] if system else []), asked), schema, (), settings)
@@ -293,6 +297,7 @@ FORMAT = Format(
     split,
     ends,
     rename_ids,
+    is_common=True,
 )
 COMPLETIONS = Format(
     "ollama_completions",
@@ -304,4 +309,5 @@ COMPLETIONS = Format(
     join,
     split_completion,
     ends,
+    is_common=True,
 )

@@ -5,14 +5,17 @@ Each call is recorded, whole and streamed, and replayed with no server there.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import boto3
 import httpx
 import pytest
+import requests
 from anthropic import Anthropic, AnthropicBedrock
 from google import genai
 from google.genai import types
@@ -21,6 +24,7 @@ from llm_strategy import Cassette, use_cassette
 from llm_strategy.values import BlobPart, Message, ReasoningPart, Request, TextPart, ToolCallPart, Usage
 from llm_strategy.wire.format import Answer
 from tests.llm_strategy.providers import MODEL, Provider
+from tests.llm_strategy.test_http import serving
 
 NOWHERE = "http://127.0.0.1:9"
 PARTS = (ReasoningPart("Hm."), TextPart("Sunny, é."), ToolCallPart("call_a", "look", {"at": "Paris"}))
@@ -267,3 +271,46 @@ def test_an_image_of_google_becomes_a_file(path: Path) -> None:
         assert show(NOWHERE) == "1 image of 5464 characters"
     [call] = cassette.calls
     assert [part.type for part in call.request.messages[0].parts] == ["blob", "text"]
+
+
+def _posts(kind: str) -> Callable[[str, Any], Any]:
+    async def by_aiohttp(url: str, body: Any) -> Any:
+        async with aiohttp.ClientSession() as session, session.post(url, json=body) as response:
+            return await response.json()
+
+    async def by_async_httpx(url: str, body: Any) -> Any:
+        async with httpx.AsyncClient() as client:
+            return (await client.post(url, json=body)).json()
+
+    return {
+        "httpx": lambda url, body: httpx.post(url, json=body).json(),
+        "async httpx": lambda url, body: asyncio.run(by_async_httpx(url, body)),
+        "requests": lambda url, body: requests.post(url, json=body, timeout=60).json(),
+        "aiohttp": lambda url, body: asyncio.run(by_aiohttp(url, body)),
+    }[kind]
+
+
+OWN: list[tuple[str, Any]] = [
+    ("/api/chat", {"message": "Hi", "room": 7}),
+    ("/api/generate", {"report": "sales"}),
+    ("/api/embed", {"video": 7}),
+    ("/v1/chat", {"message": "Hi"}),
+    ("/v2/chat", {"messages": ["Hi"]}),
+]
+"""Calls of a program's own servers, at paths that Ollama and Cohere have as well."""
+
+
+@pytest.mark.parametrize("kind", ["httpx", "async httpx", "requests", "aiohttp"])
+def test_what_a_programs_own_server_is_asked_passes(path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In replay, too, it is asked, and nothing of it is recorded, unless the project names its host."""
+    post = _posts(kind)
+
+    json_type = {"Content-Type": "application/json"}
+    with serving(lambda _: (json_type, b'{"own": true}')) as url:
+        with use_cassette(path, "replay", http=True) as cassette:
+            assert [post(url + at, body) for at, body in OWN] == [{"own": True}] * len(OWN)
+        assert len(cassette.calls) == 0
+        monkeypatch.setenv("LLM_STRATEGY_HTTP_HOSTS", "127.0.0.1")
+        with use_cassette(path, "new", http=True) as cassette:
+            assert post(url + "/api/chat", OWN[0][1]) == {"own": True}
+        assert len(cassette.calls) == 1

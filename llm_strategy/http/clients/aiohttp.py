@@ -60,7 +60,10 @@ class _Middleware:
         sent = None if upgrades else self._routes.route(request.method, str(request.url), _texts(request.headers))
         if sent is None:
             return await handler(request)
-        with sent.begin(await request.body.as_bytes() if request.body else b"") as exchange:
+        exchange = sent.begin(await request.body.as_bytes() if request.body else b"")
+        if exchange is None:
+            return await handler(request)
+        with exchange:
             await exchange.aacquire()
             recorded = exchange.recorded
             if recorded is not None:

@@ -31,7 +31,10 @@ def _synchronous(routes: Routes, httpcore: Any, real: _Method) -> _Method:
         if sent is None:
             return real(pool, request)
         body = b"".join(request.stream)
-        with sent.begin(body) as exchange:
+        exchange = sent.begin(body)
+        if exchange is None:
+            return real(pool, _with_body(httpcore, request, body))
+        with exchange:
             exchange.acquire()
             recorded = exchange.recorded
             if recorded is not None:
@@ -52,7 +55,10 @@ def _asynchronous(routes: Routes, httpcore: Any, real: _Method) -> _Method:
         if sent is None:
             return await real(pool, request)
         body = b"".join([part async for part in request.stream])
-        with sent.begin(body) as exchange:
+        exchange = sent.begin(body)
+        if exchange is None:
+            return await real(pool, _with_body(httpcore, request, body))
+        with exchange:
             await exchange.aacquire()
             recorded = exchange.recorded
             if recorded is not None:

@@ -47,8 +47,11 @@ def _recorded(routes: Routes, urllib3: Any, real: Callable[..., Any]) -> Callabl
         if sent is None:
             return real(pool, method, url, body, headers, *args, **options)
         content = _content(body)
+        exchange = sent.begin(content)
+        if exchange is None:
+            return real(pool, method, url, content or None, headers, *args, **options)
         call = _Call(urllib3, real, _arguments(parameters, pool, method, url, content, headers, *args, **options))
-        return call.answer(sent.begin(content))
+        return call.answer(exchange)
 
     return urlopen
 
