@@ -11,7 +11,7 @@ import httpx
 
 from llm_strategy import Media, Request, ScriptedModel, llm_strategy, use_cassette
 from tests.llm_strategy.answers import reply
-from tests.llm_strategy.loopback import Loopback
+from tests.llm_strategy.loopback import Loopback, streaming
 
 PHOTO = bytes(range(256)) * 5
 STORY = ["Once ", "upon", " a time\n", "\n", "there 😀 was\u2028"]
@@ -68,7 +68,14 @@ def over_http(url: str = "http://127.0.0.1:9/v1") -> Any:
     return httpx.post(f"{url}/chat/completions", json=body).json()["choices"]
 
 
-STEPS: tuple[Callable[[], Any], ...] = (
+def streamed_over_http(url: str = "http://127.0.0.1:9/v1") -> Any:
+    """Another, answered in pieces."""
+    body = {"model": "gpt-5-mini", "stream": True, "messages": [{"role": "user", "content": "Bye ✉"}]}
+    with httpx.stream("POST", f"{url}/chat/completions", json=body) as response:
+        return list(response.iter_bytes())
+
+
+STEPS: tuple[Callable[..., Any], ...] = (
     lambda: draw("first"),
     lambda: list(story()),
     lambda: draw("first"),
@@ -78,14 +85,16 @@ STEPS: tuple[Callable[[], Any], ...] = (
     lambda: describe(PHOTO),
     lambda: draw("first"),
     lambda: draw("second"),
+    streamed_over_http,
 )
 """Their order is that of the file: equal requests stand beside each other and apart."""
 
 
 def record(path: Path) -> list[Any]:
     """Record the sample; returns what each step gives."""
-    with Loopback("Hello back 😀") as server, use_cassette(path, "new", http=True):
-        return [step() if step is not over_http else over_http(server.url) for step in STEPS]
+    replies = "Hello back 😀", streaming("Bye ", "bye", " 😀\n")
+    with Loopback(*replies) as server, use_cassette(path, "new", http=True):
+        return [step(server.url) if step in (over_http, streamed_over_http) else step() for step in STEPS]
 
 
 def replaying(path: Path) -> AbstractContextManager[Any]:

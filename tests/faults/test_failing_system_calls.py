@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -10,12 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Faults
-from tests.faults.recording import ACTIONS, RECORDING
+from tests.faults.recording import ACTIONS, CASES, KINDS, RECORDING, SHORT_CASES
 from tests.llm_strategy.programs import output
 
-PROGRAM = (
-    RECORDING
-    + '''
+PROGRAM = '''
 import shutil, tempfile
 from contextlib import chdir
 from tests.faults.failing_calls import FailingCalls
@@ -84,19 +83,19 @@ while True:
     at += step
 print(tried)
 '''
-)
 
 
 @pytest.mark.parametrize("lasting", [False, True], ids=["one fails", "all fail from there on"])
-@pytest.mark.parametrize("action", ACTIONS)
-def test_every_system_call_may_fail(action: str, lasting: bool, tmp_path: Path, faults: Faults) -> None:
+@pytest.mark.parametrize(("kind", "action"), CASES if os.environ.get("FAULTS") == "long" else SHORT_CASES)
+def test_every_system_call_may_fail(kind: str, action: str, lasting: bool, tmp_path: Path, faults: Faults) -> None:
     """Each in turn: the old entries are intact, the error names the cassette, nothing is left, the next run works."""
     step = faults.trials(7, 1)
-    printed = output(PROGRAM, json.dumps([*ACTIONS[action], lasting, step]), cwd=tmp_path).splitlines()
+    printed = output(KINDS[kind] + PROGRAM, json.dumps([*ACTIONS[action], lasting, step]), cwd=tmp_path).splitlines()
 
     assert printed[:-1] == []
     assert int(printed[-1]) > 2
-    faults.figures(f"failing system calls: {action}" + ", lasting" * lasting, calls=int(printed[-1]), lost=0)
+    named = f"failing system calls: {action}" + ", http" * (kind == "http") + ", lasting" * lasting
+    faults.figures(named, calls=int(printed[-1]), lost=0)
 
 
 # Real ones

@@ -15,12 +15,12 @@ import pytest
 
 from llm_strategy import Cassette
 from tests.faults.conftest import Faults
-from tests.faults.recording import ACTIONS, RECORDING
+from tests.faults.recording import ACTIONS, CASES, HTTP_RECORDING, KINDS, SHORT_CASES
 from tests.llm_strategy.programs import output, plain_environment
 
 CALLS = 50
 
-KILLED = f"""{RECORDING}
+KILLED = f"""
 import random, signal, time
 
 def recording(mode, tell):
@@ -49,6 +49,10 @@ def trial(mode, moment):
     os.close(hear)
     return [int(line) for line in got.splitlines() if line != b"end"], b"end" in got
 """
+
+
+def _of(kind: str) -> str:
+    return "" if kind == "decorated" else f", {kind}"
 
 
 def trials(program: str, *arguments: object, cwd: Path) -> list[list[int]]:
@@ -89,22 +93,25 @@ for _ in range(count):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 @pytest.mark.parametrize("mode", ["new", "all"])
-def test_a_recording_is_killed_at_any_moment(mode: str, tmp_path: Path, faults: Faults) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_recording_is_killed_at_any_moment(kind: str, mode: str, tmp_path: Path, faults: Faults) -> None:
     """Each value that was given out stands in the file, which can be read; the next run asks what is missing, no more."""
-    count = faults.trials(8, 200)
-    results = trials(WHILE_RECORDING, count, mode, cwd=tmp_path)
+    count = faults.trials(8 if kind == "decorated" else 3, 200)
+    results = trials(KINDS[kind] + WHILE_RECORDING, count, mode, cwd=tmp_path)
 
     assert len(results) == count
     completed, lost, again, broken, cut = map(sum, zip(*results, strict=True))
     assert (lost, again, broken) == (0, 0, 0)
     faults.figures(
-        f"killed while recording, mode {mode}", trials=count, killed_within=cut, completed=completed, lost=lost
+        f"killed while recording, mode {mode}{_of(kind)}",
+        trials=count,
+        killed_within=cut,
+        completed=completed,
+        lost=lost,
     )
 
 
-IN_EACH_SYSTEM_CALL = (
-    RECORDING
-    + """
+IN_EACH_SYSTEM_CALL = """
 import shutil
 from contextlib import chdir
 from tests.faults.failing_calls import FailingCalls
@@ -147,20 +154,64 @@ while True:
     at += step
 print(tried)
 """
-)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-@pytest.mark.parametrize("action", ACTIONS)
-def test_killed_within_each_system_call(action: str, tmp_path: Path, faults: Faults) -> None:
+@pytest.mark.parametrize(("kind", "action"), CASES if os.environ.get("FAULTS") == "long" else SHORT_CASES)
+def test_killed_within_each_system_call(kind: str, action: str, tmp_path: Path, faults: Faults) -> None:
     """Also halfway through a write, and while a file is replaced: old entries are intact, and the next run goes on."""
     step = faults.trials(11, 1)
     printed = output(
-        IN_EACH_SYSTEM_CALL, json.dumps([*ACTIONS[action], step]), cwd=tmp_path, TMPDIR=str(tmp_path)
+        KINDS[kind] + IN_EACH_SYSTEM_CALL, json.dumps([*ACTIONS[action], step]), cwd=tmp_path, TMPDIR=str(tmp_path)
     ).splitlines()
 
     assert printed[:-1] == []
-    faults.figures(f"killed within a system call: {action}", calls=int(printed[-1]), lost=0)
+    faults.figures(f"killed within a system call: {action}{_of(kind)}", calls=int(printed[-1]), lost=0)
+
+
+WITHIN_A_STREAM = f"""{HTTP_RECORDING}
+import signal
+
+def killed(number, after):
+    "Begin a call in a process that is killed when it has got so many pieces, before the next one is sent."
+    hear, tell = os.pipe()
+    Provider.pause = lambda self, number: number and os.read(hear, 1)
+    child = os.fork()
+    if not child:
+        try:
+            with use_cassette("x.yaml", "new"):
+                for got, _ in enumerate(pieces(number), 1):
+                    if got == after:
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    os.write(tell, b".")
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) < 0
+
+def is_missed():
+    with use_cassette("x.yaml"):
+        try:
+            return not list(pieces(3))
+        except CassetteMiss:
+            return True
+
+record(1, 2)
+before = Path("x.yaml").read_bytes()
+for after in range(1, 6):
+    assert killed(3, after)
+    print(json.dumps([Path("x.yaml").read_bytes() == before, is_missed(), replay(1, 2)]))
+Provider.pause = lambda self, number: None
+asked = len(MODEL.requests)
+print(record(3, 1, 2) == [3, 1, 2], len(MODEL.requests) - asked)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_killed_in_the_middle_of_a_stream(tmp_path: Path) -> None:
+    """However much of it was read, what is not whole is not there; it is asked again, and nothing else is."""
+    *killed, last = output(WITHIN_A_STREAM, cwd=tmp_path, TMPDIR=str(tmp_path)).splitlines()
+    assert killed == ["[true, true, true]"] * 5
+    assert last == "True 1"
 
 
 TEST = f'''

@@ -14,17 +14,19 @@ import pytest
 from llm_strategy import Cassette, CassetteError
 from llm_strategy.cassette.store import CassetteFile
 from tests.faults.conftest import Faults
-from tests.faults.recording import RECORDING
+from tests.faults.recording import KINDS, RECORDING
 from tests.llm_strategy.programs import output, plain_environment
 
 # Within one process
 
-THREADS = f"""{RECORDING}
+THREADS = """
 import contextvars, threading
 from llm_strategy import Cassette
 
+CALLS = int(sys.argv[1])
+
 def work(thread):
-    for call in range(50):
+    for call in range(CALLS):
         echo(1000 * thread + call)
         echo(call)
 
@@ -35,19 +37,21 @@ with use_cassette("x.yaml", "new"):
     for thread in threads:
         thread.join()
 # Equal requests of several threads are requests of their own: each has its occurrence.
-assert len(MODEL.requests) == len(Cassette("x.yaml")) == 800
-print(replay(*[1000 * thread + call for thread in range(1, 9) for call in range(50)]))
-print(replay(*[call for _ in range(8) for call in range(50)]))
+assert len(MODEL.requests) == len(Cassette("x.yaml")) == 16 * CALLS
+print(replay(*[1000 * thread + call for thread in range(1, 9) for call in range(CALLS)]))
+print(replay(*[call for _ in range(8) for call in range(CALLS)]))
 """
 
 
-def test_threads(tmp_path: Path, faults: Faults) -> None:
-    """Eight threads of 50 distinct calls, and as many equal ones: all stand in the file and replay."""
+@pytest.mark.parametrize("kind", KINDS)
+def test_threads(kind: str, tmp_path: Path, faults: Faults) -> None:
+    """Eight threads of distinct calls, and as many equal ones: all stand in the file and replay."""
     count = faults.trials(1, 10)
+    calls = 50 if kind == "decorated" or faults.long else 10
     for number in range(count):
         (tmp_path / str(number)).mkdir()
-        assert output(THREADS, cwd=tmp_path / str(number)) == "True\nTrue"
-    faults.figures("threads", threads=8, calls=50, runs=count, lost=0)
+        assert output(KINDS[kind] + THREADS, str(calls), cwd=tmp_path / str(number)) == "True\nTrue"
+    faults.figures("threads" + ", http" * (kind == "http"), threads=8, calls=calls, runs=count, lost=0)
 
 
 TASKS = f'''{RECORDING}
