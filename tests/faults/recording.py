@@ -78,8 +78,7 @@ class MODEL:
 class Provider(BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.headers["X-Process"] == str(os.getpid()):
-            MODEL.requests.append(body)
+        self.asked(body)
         said = '{"return_value": %s}' % body["messages"][0]["content"]
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream" if body["stream"] else "application/json")
@@ -90,6 +89,10 @@ class Provider(BaseHTTPRequestHandler):
         for number, piece in enumerate([*pieces, "[DONE]"] if body["stream"] else pieces):
             self.pause(number)
             self.wfile.write(f"data: {piece}\\n\\n".encode() if body["stream"] else piece.encode())
+
+    def asked(self, body):
+        if self.headers["X-Process"] == str(os.getpid()):
+            MODEL.requests.append(body)
 
     def pause(self, number):
         "Before each piece."

@@ -196,9 +196,7 @@ else:
 
 # Workers of pytest-xdist
 
-SUITE = f"""{RECORDING.replace("import json, os, sys, tempfile", "import os")}
-import pytest
-
+ASKING = """
 def asked(request):
     handle = os.open("asked.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(handle, request.key.encode() + bytes([10]))
@@ -206,6 +204,20 @@ def asked(request):
     return answer(request)
 
 asking = llm_strategy(ScriptedModel(asked, name="test:echo", recorded=True))(echo.__wrapped__)
+"""
+
+ASKING_OVER_HTTP = """
+def asked(self, body):
+    handle = os.open("asked.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(handle, body["messages"][0]["content"].encode() + bytes([10]))
+    os.close(handle)
+
+Provider.asked = asked
+asking = echo
+"""
+
+SUITE = """
+import pytest
 
 @pytest.fixture(scope="session")
 def wide():
@@ -220,14 +232,19 @@ def test_shared(number, wide):
 """
 
 
-@pytest.mark.parametrize("mode", ["new", "all"])
-def test_workers_on_one_shared_cassette(mode: str, tmp_path: Path, faults: Faults) -> None:
+@pytest.mark.parametrize(
+    ("kind", "mode"), [("decorated", "new"), ("decorated", "all"), ("http", "new")], ids=["new", "all", "new, http"]
+)
+def test_workers_on_one_shared_cassette(kind: str, mode: str, tmp_path: Path, faults: Faults) -> None:
     """40 of 40 distinct requests are kept; what several ask, a session's fixture too, is asked by one of them."""
     count = faults.trials(1, 20)
     for number in range(count):
         folder = tmp_path / str(number)
         folder.mkdir()
-        (folder / "test_x.py").write_text(SUITE, "utf-8")
+        program = KINDS[kind].replace("import json, os, sys, tempfile", "import json, os", 1)
+        asking = ASKING if kind == "decorated" else ASKING_OVER_HTTP
+        (folder / "test_x.py").write_text(program + asking + SUITE, "utf-8")
+        (folder / "pytest.ini").write_text(f"[pytest]\nllm_http = {kind == 'http'}\n", "utf-8")
         if mode == "all":
             run_pytest(folder, "--llm-record")
             (folder / "asked.log").unlink()
@@ -241,7 +258,8 @@ def test_workers_on_one_shared_cassette(mode: str, tmp_path: Path, faults: Fault
             "shared.yaml": 41,
             "wide.yaml": 1,
         }
-    faults.figures(f"workers on one cassette, mode {mode}", workers=4, runs=count, kept="40 of 40", asked_twice=0)
+    named = f"workers on one cassette, mode {mode}" + ", http" * (kind == "http")
+    faults.figures(named, workers=4, runs=count, kept="40 of 40", asked_twice=0)
 
 
 def run_pytest(folder: Path, *options: str) -> str:

@@ -50,15 +50,27 @@ def test_c():
     assert answer(5)
 '''.replace("FrozenJSON, Request, ", "")
 
+HTTP_SUITE = f"""
+import os
+import httpx, pytest
+
+pytestmark = pytest.mark.llm_cassette(http=True)
+
+def answer(number):
+    asked = {{"model": "m", "messages": [{{"role": "user", "content": str(number)}}]}}
+    reply = httpx.post(os.environ["SERVER"] + "/chat/completions", json=asked, timeout=1)
+    return reply.raise_for_status().json()["choices"][0]["message"]["content"]
+{SUITE[SUITE.index("def test_a") - 1 :]}"""
+
 
 class Project:
     """A suite of three tests, whose model is a server."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, suite: str) -> None:
         self.path = path
         self.folder = path / "cassettes" / "test_x"
         self.answered = 0
-        (path / "test_x.py").write_text(SUITE, "utf-8")
+        (path / "test_x.py").write_text(suite, "utf-8")
 
     def reply(self, _seen: Seen | None = None) -> str:
         self.answered += 1
@@ -93,9 +105,9 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
     """Recorded once: answers 1 to 5."""
-    project = Project(tmp_path)
+    project = Project(tmp_path, getattr(request, "param", SUITE))
     printed = project.run("--llm-record", faults={})
     assert "3 passed" in printed, printed
     assert project.answers("test_b.yaml") == ["answer 3", "answer 4"]
@@ -118,7 +130,14 @@ ALL = "--llm-record=all"
 NOTE = "cassettes/test_x/test_b.new.yaml: kept beside the old recording, because the test did not pass; to use it all the same: mv cassettes/test_x/test_b.new.yaml cassettes/test_x/test_b.yaml"
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    ("project", "fault"),
+    [
+        *(pytest.param(SUITE, fault, id=fault) for fault in FAULTS),
+        *(pytest.param(HTTP_SUITE, fault, id=f"{fault}, http") for fault in ("401", "500", "time-out")),
+    ],
+    indirect=["project"],
+)
 def test_the_provider_fails_midway(fault: str, project: Project, faults: Faults) -> None:
     """The old cassette is the same to the byte, the answer that had come is beside it, and the summary names it."""
     before = project.contents()
