@@ -66,7 +66,7 @@ INTERACTIONS: dict[str, tuple[Any, str, str]] = {
     "headers that are none": (foreign.vcr({"headers": "Content-Type"}), "malformed", "headers"),
     "a body that is none": (foreign.vcr({"body": 3}), "malformed", "body"),
     "cut-off gzip": (
-        foreign.vcr(response={"body": {"string": gzip.compress(ANSWER)[:40]}}, Content_Encoding=["gzip"]),
+        foreign.vcr(response={"body": {"string": gzip.compress(ANSWER, mtime=0)[:40]}}, Content_Encoding=["gzip"]),
         "malformed",
         "decompressed",
     ),
@@ -144,7 +144,7 @@ BOMB = (
         for before, name in zip("abcdefgh", "bcdefghi", strict=True)
     )
 )
-ZIPPED = gzip.compress(bytes(300 << 20), 9)
+ZIPPED = gzip.compress(bytes(300 << 20), 9, mtime=0)
 GRPC = "grpc_interactions:\n- {request: {}, response: {}}\n- {request: {}}\nws_interactions:\n- {uri: 'wss://x'}\n"
 FILES: dict[str, tuple[bytes, list[tuple[int | None, str, str]]]] = {
     "empty.yaml": (b"", [(None, "malformed", "empty")]),
@@ -166,7 +166,7 @@ FILES: dict[str, tuple[bytes, list[tuple[int | None, str, str]]]] = {
     "dashes.yaml": (b"- " * 100_000, [(None, "malformed", "deep")]),
     "deep.json": (b"[" * 200_000 + b"]" * 200_000, [(None, "malformed", "deep")]),
     "bomb.yaml": (BOMB.encode(), [(None, "malformed", "values")]),
-    "packed.yaml": (gzip.compress(b"interactions: []"), [(None, "unsupported", "gunzip")]),
+    "packed.yaml": (gzip.compress(b"interactions: []", mtime=0), [(None, "unsupported", "gunzip")]),
     "zipped.yaml": (
         cassette(foreign.vcr(response={"body": {"string": ZIPPED}}, Content_Encoding=["gzip"])).encode(),
         [(0, "unsupported", "256 MiB")],
