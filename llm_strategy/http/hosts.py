@@ -41,7 +41,7 @@ def is_model_call(method: str, host: str, path: str) -> bool:
 def is_common(host: str, path: str) -> bool:
     """Whether a path may be any web application's, at a host that nobody has named: there the body has to tell."""
     format = find(path)
-    return format is not None and format.is_common and not (is_provider(host) or _is_below(host, settings.hosts()))
+    return format is not None and format.is_common and not (is_provider(host) or is_below(host, settings.hosts()))
 
 
 @lru_cache(maxsize=1024)
