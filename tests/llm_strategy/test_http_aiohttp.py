@@ -362,3 +362,19 @@ def test_a_web_socket_passes(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with Provider(failures=[403]) as server, use_cassette(path, "new", http=True) as cassette:
         assert asyncio.run(ask(server.url)) == 403
     assert list(cassette.calls) == []
+
+
+def test_an_old_aiohttp_is_refused(path: Path) -> None:
+    """Where aiohttp is too old to have middlewares, a call to a model says so; other calls pass."""
+
+    async def ask(url: str) -> Any:
+        async with aiohttp.ClientSession() as session:
+            del session._middlewares
+            async with session.post(url, json=QUESTION, middlewares=()) as answer:
+                return answer.status
+
+    with Loopback(Reply({"rows": 1})) as server, use_cassette(path, "new", http=True):
+        assert asyncio.run(ask(f"{server.url}/query")) == 200
+        with pytest.raises(ImportError, match=r"needs aiohttp 3\.12 or newer, and 3.* is installed"):
+            asyncio.run(ask(server.url + PATH))
+    assert len(server.requests) == 1

@@ -13,10 +13,13 @@ import pytest
 import requests
 import responses
 import urllib3
+from botocore.awsrequest import AWSResponse
+from botocore.stub import Stubber
 from urllib3.exceptions import ProtocolError
 
 from llm_strategy import Cassette, CassetteMiss, SecretFound, use_cassette
 from llm_strategy.session import Session
+from tests.llm_strategy.client_calls import bedrock, no_settings
 from tests.llm_strategy.loopback import HANG_UP, Loopback, Reply, completion, failure, streaming
 
 PATH = "/chat/completions"
@@ -324,6 +327,39 @@ def test_a_mock_answers_itself(path: Path) -> None:
             assert post(NOWHERE).json() == {"mocked": True}
     assert list(cassette.calls) == []
     assert not path.exists()
+
+
+def test_a_mock_of_botocore_answers_itself(path: Path) -> None:
+    """What answers in front of the network, as moto does, or instead of the client's method, is not recorded."""
+    question: Any = {"modelId": "m", "messages": [{"role": "user", "content": [{"text": "How much is 6 * 7?"}]}]}
+    message = {"role": "assistant", "content": [{"text": "42"}]}
+    numbers = {"usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2}, "metrics": {"latencyMs": 1}}
+    said = {"output": {"message": message}, "stopReason": "end_turn", **numbers}
+
+    def answer(request: Any, **_: Any) -> AWSResponse:
+        body = io.BytesIO(json.dumps(said).encode())
+        return AWSResponse(request.url, 200, {}, urllib3.HTTPResponse(body, preload_content=False))
+
+    with no_settings(), use_cassette(path, "new", http=True) as cassette:
+        mocked = bedrock(NOWHERE)
+        mocked.meta.events.register("before-send.bedrock-runtime.Converse", answer)
+        assert mocked.converse(**question)["output"]["message"] == message
+        stubbed = bedrock(NOWHERE)
+        with Stubber(stubbed) as stub:
+            stub.add_response("converse", said)
+            assert stubbed.converse(**question)["output"]["message"] == message
+    assert list(cassette.calls) == []
+    assert not path.exists()
+
+
+def test_an_old_urllib3_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where urllib3 is too old to be recorded, a call to a model says so; other calls pass."""
+    monkeypatch.delattr(urllib3.HTTPResponse, "shutdown")
+    with Loopback(Reply({"rows": 1})) as server, use_cassette(path, "new", http=True):
+        assert requests.post(f"{server.url}/query", json={}, timeout=TIME).json() == {"rows": 1}
+        with pytest.raises(ImportError, match=r"needs urllib3 2\.3 or newer, and 2.* is installed"):
+            post(server.url)
+    assert len(server.requests) == 1
 
 
 def test_other_hosts_and_paths_pass(path: Path) -> None:

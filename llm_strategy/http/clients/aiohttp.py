@@ -37,6 +37,10 @@ def patches(routes: Routes, module: Any) -> Iterator[Patch]:
 def _recorded(middleware: _Middleware, real: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(real)
     async def request(session: Any, method: str, url: Any, **options: Any) -> Any:
+        __tracebackhide__ = True
+        if not hasattr(session, "_middlewares"):
+            middleware.refuse(method, session._build_url(url))
+            return await real(session, method, url, **options)
         given = options.get("middlewares")
         unpacks = options.get("auto_decompress")
         innermost = partial(middleware, unpacks=session.auto_decompress if unpacks is None else unpacks)
@@ -55,9 +59,10 @@ class _Middleware:
         self._answers = _Answers(aiohttp)
 
     async def __call__(self, request: Any, handler: _Handler, *, unpacks: bool) -> Any:
+        __tracebackhide__ = True
         # A web socket is no call with an answer.
         upgrades = "Upgrade" in request.headers
-        sent = None if upgrades else self._routes.route(request.method, str(request.url), _texts(request.headers))
+        sent = None if upgrades else self._routes.route(request.method, str(request.url), request.headers.items())
         if sent is None:
             return await handler(request)
         exchange = sent.begin(await request.body.as_bytes() if request.body else b"")
@@ -71,6 +76,14 @@ class _Middleware:
                 return await self._answers.make(request, recorded.status, recorded.headers, source)
             exchange.check()
             return await self._receive(exchange, request, await handler(request), unpacks)
+
+    def refuse(self, method: str, url: Any) -> None:
+        """Raise ImportError for a call to a model, of a session that has no middlewares yet."""
+        if self._routes.route(method, str(url), ()) is not None:
+            raise ImportError(
+                "recording and replaying calls of aiohttp needs aiohttp 3.12 or newer, and "
+                f"{self._aiohttp.__version__} is installed: pip install -U aiohttp"
+            )
 
     async def _receive(self, exchange: Exchange, request: Any, live: Any, unpacks: bool) -> Any:
         unpacked = {"content-encoding"} if unpacks else set()
@@ -89,10 +102,6 @@ class _Middleware:
         kind = self._aiohttp.ServerTimeoutError if timed_out else self._aiohttp.ClientPayloadError
         error: Exception = kind(broken)
         return error
-
-
-def _texts(headers: Any) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
 
 
 class _Source(Protocol):

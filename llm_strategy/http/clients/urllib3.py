@@ -41,11 +41,17 @@ def _recorded(routes: Routes, urllib3: Any, real: Callable[..., Any]) -> Callabl
     def urlopen(
         pool: Any, method: str, url: str, body: Any = None, headers: Any = None, *args: Any, **options: Any
     ) -> Any:
+        __tracebackhide__ = True
         sent = None
         if not _asking.get():
             sent = routes.route(method, _address(pool, url), _texts(pool.headers if headers is None else headers))
         if sent is None:
             return real(pool, method, url, body, headers, *args, **options)
+        if "shutdown" not in vars(urllib3.HTTPResponse):
+            raise ImportError(
+                "recording and replaying calls of requests, botocore and urllib3 needs urllib3 2.3 or newer, and "
+                f"{urllib3.__version__} is installed: pip install -U urllib3"
+            )
         content = _content(body)
         exchange = sent.begin(content)
         if exchange is None:
@@ -73,8 +79,8 @@ def _address(pool: Any, url: str) -> str:
 
 
 def _texts(headers: Mapping[Any, Any]) -> dict[str, str]:
-    """Headers by lower-case name; botocore has bytes in some."""
-    return {_text(name).lower(): _text(value) for name, value in headers.items()}
+    """Headers as texts; botocore has bytes in some."""
+    return {_text(name): _text(value) for name, value in headers.items()}
 
 
 def _text(value: Any) -> str:
@@ -264,7 +270,9 @@ class _Wire(io.RawIOBase):
     """A connection that brings one answer, in a chunk for each piece."""
 
     def __init__(self, status: int, headers: Iterable[tuple[str, str]], source: _Source) -> None:
-        lines = [f"HTTP/1.1 {status} {responses.get(status, '')}", *(f"{name}: {value}" for name, value in headers)]
+        # A value that goes on in another line means the same in one.
+        told = (f"{name}: {' '.join(value.splitlines())}" for name, value in headers)
+        lines = [f"HTTP/1.1 {status} {responses.get(status, '')}", *told]
         self._left = "\r\n".join([*lines, "Transfer-Encoding: chunked", "", ""]).encode("latin-1", "replace")
         self._source = source
         self._more = True
