@@ -1,11 +1,7 @@
-"""The events of a message that Anthropic streams: put together to the body of all of it, and made of one.
-
-AWS sends each within a frame, in base64.
-"""
+"""The events of a message that Anthropic streams: put together to the body of all of it, and made of one."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -25,11 +21,6 @@ _ENDS = frozenset(("message_stop", "error"))
 
 def _said(event: JSON) -> Mapping[str, Any]:
     data = event_data(event)
-    if isinstance(data, Mapping) and isinstance(data.get("bytes"), str):
-        try:
-            data = parse_text(base64.b64decode(data["bytes"]).decode("utf-8"))
-        except ValueError:
-            return {}
     return data if isinstance(data, Mapping) else {}
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -44,9 +45,16 @@ class _Stream:
                 raw: str = value["raw"]
                 return raw.encode("utf-8")
             if "headers" in value:
-                return frame(value["headers"], self._data(value.get("data", "")).encode("utf-8"))
+                return frame(value["headers"], self._payload(value).encode("utf-8"))
             value = self._data(value.get("data", "")) if self.has_lines else self.line_end.join(self._lines(value))
         return f"{value}{self.end(last=last)}".encode()
+
+    def _payload(self, event: Mapping[str, Any]) -> str:
+        data = event.get("data", "")
+        if "chunk" in event:
+            chunk = laid_out(event["chunk"], self.layout).encode("utf-8")
+            data = {"bytes": base64.b64encode(chunk).decode("ascii"), **(data or {})}
+        return self._data(data)
 
     def _lines(self, event: Mapping[str, JSON]) -> Iterator[str]:
         for name in _FIELDS:
@@ -86,6 +94,8 @@ def event_pieces(events: Sequence[JSON], layout: str) -> list[bytes]:
 
 def event_data(event: JSON) -> JSON:
     """What an event in an envelope says: a JSON value, or a text; None for nothing."""
+    if isinstance(event, Mapping) and "chunk" in event:
+        return event["chunk"]
     text = event.get("raw") if isinstance(event, Mapping) else event
     if isinstance(text, str):
         data = _DATA.findall(text)
@@ -139,6 +149,21 @@ def _parsed(plain: Any, stream: _Stream) -> JSON:
         data = parse_text(plain["data"])
         if isinstance(data, str) or laid_out(data, stream.layout) == plain["data"]:
             event["data"] = data
-    if (retry := plain.get("retry", "")).isdecimal() and str(int(retry)) == retry:
-        event["retry"] = int(retry)
-    return event
+    if re.fullmatch("0|[1-9][0-9]{0,15}", plain.get("retry", "")):
+        event["retry"] = int(plain["retry"])
+    return _opened(event, stream) if "headers" in event else event
+
+
+def _opened(event: dict[str, JSON], stream: _Stream) -> JSON:
+    """An event of AWS; what it holds of a model's own in base64 as a value, where that gives the bytes back."""
+    match event["data"]:
+        case {"bytes": str(encoded), **rest}:
+            pass
+        case _:
+            return event
+    try:
+        chunk = parse_text(base64.b64decode(encoded, validate=True).decode("utf-8"))
+    except ValueError:
+        return event
+    opened = {"headers": event["headers"], "chunk": chunk} | ({"data": rest} if rest else {})
+    return opened if not isinstance(chunk, str) and stream.event(opened) == stream.event(event) else event

@@ -17,6 +17,7 @@ from llm_strategy.wire.splitting import split, splitter
 
 SSE, LINES, AWS = "text/event-stream; charset=utf-8", "application/x-ndjson", "application/vnd.amazon.eventstream"
 TYPES = [SSE, LINES, "application/jsonl", "application/stream+json", AWS, "application/json", "text/plain", ""]
+CHUNK = {":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"}
 EVENT = {":event-type": "contentBlockDelta", ":content-type": "application/json", ":message-type": "event"}
 
 _BITS = [
@@ -24,6 +25,10 @@ _BITS = [
     *(b"data: ", b"data:", b"event: x", b"id: 1", b"retry: 07", b"retry: 7", b": comment", b"[DONE]"),
     *(b'{"a":1}', b'{"a": 1}', b'{"a":"\xc3\xa9"}', b'{"a":"\\u00e9"}', b"{}", b'{"a":1e5}'),
     *(b'{"base64":"AA=="}', b"base64: AA==", b"raw: x", b"headers: x"),
+    frame(CHUNK, b'{"bytes":"eyJhIjoxfQ==","p":"ab"}'),
+    frame(CHUNK, b'{"p":"ab","bytes":"eyJhIjoxfQ=="}'),
+    *(frame(CHUNK, b'{"bytes":"eyJhIjoxfQ=="}'), frame(CHUNK, b'{"bytes":"/w=="}'), frame(CHUNK, b'{"bytes":"e"}')),
+    b"retry: " + b"9" * 5000,
     *(frame(EVENT, b'{"delta":{"text":"Hi"}}'), frame({}, b""), frame({"a": "b"}, b"\xff"), frame(EVENT, b"x")[:-1]),
 ]
 bodies = st.one_of(st.binary(max_size=60), st.lists(st.sampled_from(_BITS), max_size=12).map(b"".join))
@@ -78,6 +83,11 @@ def test_events_do_not_depend_on_chunks(body: bytes, content_type: str, cuts: li
             b'{"a":1}\r\n{"b":',
             {"layout": "lines crlf unended", "events": [{"data": {"a": 1}}, {"data": '{"b":'}]},
         ),
+        (
+            AWS,
+            frame(CHUNK, b'{"bytes":"eyJhIjoxfQ==","p":"ab"}'),
+            {"events": [{"headers": CHUNK, "chunk": {"a": 1}, "data": {"p": "ab"}}]},
+        ),
         (AWS, frame(EVENT, b'{"p":"ab"}'), {"events": [{"headers": EVENT, "data": {"p": "ab"}}]}),
         (AWS, frame(EVENT, b'{"p": 1}'), {"layout": "spaced", "events": [{"headers": EVENT, "data": {"p": 1}}]}),
     ],
@@ -96,6 +106,7 @@ def test_events_read_well(content_type: str, body: bytes, packed: dict[str, Any]
         ("\ufeffdata: {\ndata: }", {}),
         ({"raw": 'id: 1\r\rdata:{"a":1}\r\r'}, {"a": 1}),
         ({"event": "ping"}, None),
+        ({"headers": CHUNK, "chunk": {"a": 1}, "data": {"p": "ab"}}, {"a": 1}),
         ({"base64": "/w=="}, None),
         (7, None),
     ],
