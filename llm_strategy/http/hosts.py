@@ -34,14 +34,18 @@ _PATHS = re.compile(
 
 def is_model_call(method: str, host: str, path: str) -> bool:
     """Whether a request is taken in: it goes to a provider, to a host of the project's, or to a known path."""
-    host = host.lower()
-    return is_provider(host) or is_below(host, settings.hosts()) or (method.upper() == "POST" and is_known(path))
+    return is_named(host) or (method.upper() == "POST" and is_known(path))
 
 
 def is_common(host: str, path: str) -> bool:
     """Whether a path may be any web application's, at a host that nobody has named: there the body has to tell."""
     format = find(path)
-    return format is not None and format.is_common and not (is_provider(host) or is_below(host, settings.hosts()))
+    return format is not None and format.is_common and not is_named(host)
+
+
+def is_named(host: str) -> bool:
+    """Whether a host is a provider's or one of the project's, where whatever is sent is taken in."""
+    return is_provider(host) or is_below(host.lower(), settings.hosts())
 
 
 @lru_cache(maxsize=1024)
