@@ -26,14 +26,14 @@ def _place(identity: Identity) -> Path:
     return Path(FOLDER, identity.sha256[:2], identity.sha256)
 
 
-def write_blobs(call: Call, folder: Path) -> None:
+def write_blobs(call: Call, folder: Path, *, durable: bool = True) -> None:
     """Put the large content of a call into files below the folder of the cassettes; raises OSError.
 
     No credential stands in it: `credential_in_contents` was asked before the model was, `credential_in_answer` since.
     """
     for data in (*_contents(call.request), *_contents_of_answer(call.response)):
         if len(data) >= blobs.SMALLEST:
-            _write(data, folder)
+            _write(data, folder, durable)
 
 
 def credential_in_contents(request: Request, secrets: Known) -> tuple[int, str] | None:
@@ -62,7 +62,7 @@ def _contents(request: Request) -> Iterator[bytes]:
     yield from (data for part in _parts(request) if (data := blobs.decoded(part.content)) is not None)
 
 
-def _write(data: bytes, folder: Path) -> None:
+def _write(data: bytes, folder: Path, durable: bool) -> None:
     identity = Identity.of(data)
     path = folder / _place(identity)
     if _problem(path, identity) is None:
@@ -77,7 +77,7 @@ def _write(data: bytes, folder: Path) -> None:
             if not attributes.exists():
                 # So that git leaves the line ends of text alone.
                 attributes.write_bytes(b"* -text\n")
-        replace_file(path, [data])
+        replace_file(path, [data], durable=durable)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         raise in_the_way(path) from None
 

@@ -104,12 +104,12 @@ def _write(handle: int, text: bytes) -> None:
         view = view[os.write(handle, view) :]
 
 
-def replace_file(path: Path, pieces: Iterable[bytes]) -> None:
-    """Put a finished new file in the place of an old one."""
+def replace_file(path: Path, pieces: Iterable[bytes], *, durable: bool = True) -> None:
+    """Put a finished new file in the place of an old one; `durable` waits until the disk has it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         with naming(path):
-            _write_file(temporary, pieces)
+            _write_file(temporary, pieces, durable)
             with suppress(OSError):
                 os.chmod(temporary, path.stat().st_mode & 0o777)
             os.replace(temporary, path)
@@ -117,15 +117,17 @@ def replace_file(path: Path, pieces: Iterable[bytes]) -> None:
         with suppress(OSError):
             os.unlink(temporary)
         raise
-    _sync_folder(path.parent)
+    if durable:
+        _sync_folder(path.parent)
 
 
-def _write_file(path: Path, pieces: Iterable[bytes]) -> None:
+def _write_file(path: Path, pieces: Iterable[bytes], durable: bool) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
     try:
         for piece in pieces:
             _write(handle, piece)
-        os.fsync(handle)
+        if durable:
+            os.fsync(handle)
     finally:
         os.close(handle)
 

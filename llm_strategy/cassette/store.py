@@ -154,7 +154,7 @@ class CassetteFile:
         Where they can be had again without paying for them, nobody needs to wait for the disk (`durable`).
         """
         for call, _ in calls:
-            write_blobs(call, folder)
+            write_blobs(call, folder, durable=durable)
         answered = dict.fromkeys(name for call, _ in calls for name in _answered(call.response, call.request))
         with self.locked():
             self._append(b"".join(text for _, text in calls), tuple(answered), recorded_by, durable=durable)
