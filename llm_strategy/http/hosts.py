@@ -21,20 +21,11 @@ _REGIONAL = re.compile(
     r"[a-z0-9-]+-aiplatform\.googleapis\.com"
     r"|(?:vpce-[a-z0-9-]+\.)?bedrock(?:-agent)?-runtime(?:-fips)?\.[a-z0-9-]+\.(?:amazonaws\.com(?:\.cn)?|api\.aws|vpce\.amazonaws\.com)"
 )
-_PATHS = re.compile(
-    r"(?:/chat/completions|/v1/(?:completions|responses|embeddings|messages)|/v2/(?:chat|embed|rerank)"
-    r"|/openai/deployments/[^/]+/(?:completions|embeddings)|/openai/responses"
-    r"|:(?:generateContent|streamGenerateContent|embedContent|batchEmbedContents|countTokens|rawPredict"
-    r"|streamRawPredict)"
-    r"|/model/[^/]+/(?:converse|converse-stream|invoke|invoke-with-response-stream)"
-    r"|/api/(?:chat|generate|embed|embeddings))\Z"
-)
-"""How the paths of calls to models end, whatever the host; of some the format is not known."""
 
 
 def is_model_call(method: str, host: str, path: str) -> bool:
     """Whether a request is taken in: it goes to a provider, to a host of the project's, or to a known path."""
-    return is_named(host) or (method.upper() == "POST" and is_known(path))
+    return is_named(host) or (method.upper() == "POST" and find(path) is not None)
 
 
 def is_common(host: str, path: str) -> bool:
@@ -53,12 +44,6 @@ def is_provider(host: str) -> bool:
     """Whether nothing but models, and what belongs to them, is served at a host."""
     host = host.lower().rstrip(".")
     return is_below(host, _PROVIDERS) or _REGIONAL.fullmatch(host) is not None
-
-
-@lru_cache(maxsize=1024)
-def is_known(path: str) -> bool:
-    """Whether a path is one of those at which models are called."""
-    return find(path) is not None or _PATHS.search(path) is not None
 
 
 def is_below(host: str, hosts: frozenset[str]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from llm_strategy.wire import (
     anthropic_messages,
     bedrock_converse,
@@ -37,6 +39,7 @@ FORMATS: tuple[Format, ...] = (
 )
 
 
+@lru_cache(maxsize=1024)
 def find(path: str) -> Format | None:
     """The format of what is posted to a path, on whichever host; None where it is not known."""
     return next((format for format in FORMATS if format.path.search(path)), None)
