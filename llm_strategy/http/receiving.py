@@ -31,13 +31,14 @@ class Receiver:
     """
 
     def __init__(self, exchange: Exchange, status: int, headers: Headers) -> None:
-        received = [(name.lower(), value) for name, value in headers]
+        sent = list(headers)
+        received = [(name.lower(), value) for name, value in sent]
         known = dict(received)
         found = decoder(known.get("content-encoding", ""))
         # What cannot be decoded is kept, and handed on, as it came.
         self._is_decoded = found is not None
         dropped = _OF_TRANSFER if self._is_decoded else _OF_TRANSFER - {"content-encoding"}
-        self.headers = [(name, value) for name, value in headers if name.lower() not in dropped]
+        self.headers = [(name, value) for name, value in sent if name.lower() not in dropped]
         self.ending = _Ending(self)
         self._exchange = exchange
         self._status = status
