@@ -15,7 +15,12 @@ from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse, request_of
 from llm_strategy.wire.sent_bodies import parse_sent
 
 _SENT = ("content-type", "openai-beta")
-RECEIVED = frozenset(("content-type", "location", "retry-after", "retry-after-ms", "x-should-retry", "x-request-id"))
+RECEIVED = frozenset(
+    "content-type location retry-after retry-after-ms x-should-retry x-request-id request-id x-amzn-requestid "
+    "x-amzn-errortype x-amzn-bedrock-content-type x-amzn-bedrock-input-token-count "
+    "x-amzn-bedrock-output-token-count".split()
+)
+"""What clients make errors, usage and ids of."""
 _RETRYABLE = frozenset((408, 409, 429))
 
 Headers = Iterable[tuple[str, str]]

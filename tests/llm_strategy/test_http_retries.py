@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import httpx
 import httpx2
 import pytest
 from anthropic import Anthropic
+from botocore.config import Config
 from openai import OpenAI, RateLimitError
 
 from llm_strategy import Cassette, use_cassette
@@ -141,6 +143,25 @@ def test_what_is_no_retry(path: Path, replies: tuple[Script, ...], texts: str, e
     assert sorted(statuses(path)) == sorted(expected)
     with use_cassette(path, "replay", http=True):
         assert [post(NOWHERE, text) for text in texts] == expected
+
+
+def test_the_name_of_an_error_is_kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore takes it from a header: a program that catches this error does so in replay, too."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
+    too_many = Reply({"message": "Too many"}, 429, {"X-Amzn-ErrorType": "ThrottlingException"})
+    once = Config(retries={"total_max_attempts": 1})
+
+    def converse(url: str) -> None:
+        address = url.removesuffix("/v1")
+        client = boto3.client("bedrock-runtime", "us-east-1", endpoint_url=address, config=once)
+        with pytest.raises(client.exceptions.ThrottlingException):
+            client.converse(modelId="m", messages=[{"role": "user", "content": [{"text": "hi"}]}])
+
+    with Loopback(too_many) as server, use_cassette(path, "new", http=True):
+        converse(server.url)
+    with use_cassette(path, "replay", http=True):
+        converse(NOWHERE)
 
 
 def test_a_connection_that_fails_leaves_nothing(path: Path) -> None:
