@@ -369,39 +369,60 @@ def test_it(llm_fault):
 # What is made at import
 
 
-def test_clients_made_at_import_need_no_key(direct: Project, server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In replay a placeholder stands for each key that is missing, before conftest.py is imported, and goes again."""
+def test_clients_made_at_import_need_no_key(direct: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In replay the SDKs that insist on a key find a placeholder, before conftest.py is imported."""
+    for name in ("ANTHROPIC_API_KEY", "GOOGLE_API_KEY", "GEMINI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
     direct.write(
         conftest="""
-import os
 import anthropic
 import openai
 from google import genai
 
-client = openai.OpenAI(base_url=os.environ.get("SERVER", "http://127.0.0.1:9/v1"))
-others = anthropic.Anthropic() if "SERVER" not in os.environ else None, genai.Client() if "SERVER" not in os.environ else None
-
-def pytest_unconfigure(config):
-    config.add_cleanup(lambda: print("left:", os.environ.get("OPENAI_API_KEY")))
+clients = openai.OpenAI(), anthropic.Anthropic(), genai.Client()
 """,
-        test_it="""
+        test_it="import conftest\n\ndef test_it():\n    assert conftest.clients\n",
+    )
+    direct.pytest(*ON).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        (ON, "placeholder"),
+        ((*ON, "-n", "2"), "placeholder"),
+        ((*ON, "--llm-record=replay"), "placeholder"),
+        ((*ON, "--llm-record=dry"), "placeholder"),
+        ((*ON, "--llm-record"), None),
+        ((*ON, "--llm-record=all"), None),
+        ((*ON, "--llm-record=live"), None),
+        ((*ON, "-o", "llm_placeholder_keys=false"), None),
+        ((), None),
+    ],
+    ids=lambda given: " ".join(given) if isinstance(given, tuple) else str(given),
+)
+def test_when_placeholders_are_set(direct: Project, options: tuple[str, ...], key: str | None) -> None:
+    """With `llm_http`, where nobody is asked, from the beginning to the end of pytest; they are no secrets."""
+    direct.write(
+        conftest="""
+import atexit
+import os
+
+at_import = os.environ.get("OPENAI_API_KEY")
+atexit.register(lambda: print("left:", os.environ.get("OPENAI_API_KEY")))
+""",
+        test_it=f"""
 import conftest
+from llm_strategy.known_secrets import known
 
 def test_it():
-    messages = [{"role": "user", "content": "x"}]
-    assert conftest.client.chat.completions.create(model="m", messages=messages).choices[0].message.content == "x 1"
+    assert conftest.at_import == {key!r}
+    assert known().find("placeholder") is None
 """,
     )
-    direct.pytest("--llm-record", *ON).assert_outcomes(passed=1)
-    gone(monkeypatch)
-    for name in ("ANTHROPIC_API_KEY", "GOOGLE_API_KEY", "GEMINI_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    direct.pytest(*ON, "-s").assert_outcomes(passed=1)
-    direct.pytest(*ON, "-n", "2").assert_outcomes(passed=1)
-    for options in [(*ON, "-o", "llm_placeholder_keys=false"), (), (*ON, "--llm-record"), (*ON, "--llm-record=all")]:
-        result = direct.pytest(*options)
-        assert result.ret == pytest.ExitCode.USAGE_ERROR
-        assert "api_key" in result.stderr.str()
+    result = direct.pytest(*options, "-s")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["left: None"])
 
 
 def test_keys_that_are_there_stay(direct: Project, monkeypatch: pytest.MonkeyPatch) -> None:
