@@ -301,3 +301,100 @@ def test_known_clients_are_stopped_on_uvloop_too(path: Path) -> None:
 
     with use_cassette(path, http=True), pytest.raises(CassetteMiss, match="no recording answers"):
         uvloop.run(ask())
+
+
+# All clients
+
+
+EVERY_CLIENT = '''
+import asyncio
+import http.client
+import sys
+import threading
+import urllib.request
+
+import aiohttp
+import boto3
+import httpx
+import requests
+import urllib3
+import websockets.sync.client
+from anthropic import Anthropic
+from google import genai
+from openai import AsyncOpenAI, OpenAI
+
+from llm_strategy import CassetteMiss, use_cassette
+
+MESSAGES = [{"role": "user", "content": "x"}]
+BEDROCK = [{"role": "user", "content": [{"text": "x"}]}]
+URL = "https://api.openai.com/v1/chat/completions"
+
+
+async def with_aiohttp():
+    async with aiohttp.ClientSession() as session:
+        await session.post(URL, json={})
+
+
+async def with_openai():
+    await AsyncOpenAI(api_key="any").chat.completions.create(model="m", messages=MESSAGES)
+
+
+async def with_streams():
+    await asyncio.open_connection("api.openai.com", 443)
+
+
+made_before = OpenAI(api_key="any")
+google = genai.Client(api_key="any")
+bedrock = boto3.client("bedrock-runtime", "eu-west-1", aws_access_key_id="any", aws_secret_access_key="any")
+CLIENTS = {
+    "openai": lambda: OpenAI(api_key="any").chat.completions.create(model="m", messages=MESSAGES),
+    "openai, made before": lambda: made_before.chat.completions.create(model="m", messages=MESSAGES),
+    "openai, asynchronous": lambda: asyncio.run(with_openai()),
+    "anthropic": lambda: Anthropic(api_key="any").messages.create(model="m", messages=MESSAGES, max_tokens=9),
+    "google-genai": lambda: google.models.generate_content(model="m", contents="x"),
+    "boto3": lambda: bedrock.converse(modelId="m", messages=BEDROCK),
+    "requests": lambda: requests.post(URL, json={}),
+    "urllib3": lambda: urllib3.request("POST", URL, json={}),
+    "httpx": lambda: httpx.post(URL, json={}),
+    "aiohttp": lambda: asyncio.run(with_aiohttp()),
+    "urllib": lambda: urllib.request.urlopen(URL, b"{}"),
+    "http.client": lambda: http.client.HTTPSConnection("api.openai.com").request("POST", "/v1/chat/completions"),
+    "websockets": lambda: websockets.sync.client.connect("wss://api.openai.com/v1/realtime"),
+    "asyncio": lambda: asyncio.run(with_streams()),
+}
+
+
+def attempt(name):
+    try:
+        CLIENTS[name]()
+    except BaseException as error:
+        if not isinstance(error, CassetteMiss):
+            escaped.append((name, repr(error)))
+    else:
+        escaped.append((name, "answered"))
+
+
+def hook(event, given):
+    """Hears only of what the guard, which is asked first, has let pass."""
+    if event.startswith("socket.") and event.partition(".")[2] in ("connect", "sendto", "sendmsg", "getaddrinfo"):
+        if "localhost" not in str(given) and "127.0.0.1" not in str(given):
+            escaped.append((event, str(given)))
+
+
+escaped = []
+with use_cassette("calls.yaml", http=True) as cassette:
+    sys.addaudithook(hook)
+    for name in CLIENTS:
+        attempt(name)
+        thread = threading.Thread(target=attempt, args=[name])
+        thread.start()
+        thread.join()
+print(escaped, sorted({str(miss).split(" is refused")[0].split(" (")[0] for miss in cassette.misses}))
+'''
+
+
+def test_no_client_reaches_a_provider(tmp_path: Path) -> None:
+    """Each client there is, from the main thread and another, gets CassetteMiss, and not one socket event passes."""
+    (tmp_path / "program.py").write_text(EVERY_CLIENT)
+    done = subprocess.run([sys.executable, "program.py"], check=True, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.startswith("[] "), done.stdout
