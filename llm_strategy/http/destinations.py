@@ -34,14 +34,19 @@ def of_name(name: str) -> Kind | None:
 
 
 def of_address(text: str) -> Kind | None:
-    """Where an address leads to; None for what is near or allowed."""
+    """Where an address leads to; None for what is near or allowed.
+
+    What is near passes whatever its name was: a database may be on the machine of a model.
+    """
     address = _address(text)
     if address is None:
         # A name: what connects resolves it.
         return of_name(text) or _of_unresolved(text)
+    if not address.is_global or address.is_multicast:
+        return None
     if any(of_name(name) for name in _names.get(address, ())):
         return "provider"
-    return None if not address.is_global or address.is_multicast or _is_allowed_address(address) else "public"
+    return None if _is_allowed_address(address) else "public"
 
 
 def _of_unresolved(name: str) -> Kind | None:

@@ -184,6 +184,15 @@ def test_where_a_connection_leads_to(path: Path, host: str, kind: str | None) ->
     assert destinations.of_address(host) == kind
 
 
+def test_a_private_address_passes_whatever_its_name(tmp_path: Path) -> None:
+    """A host of the project's in a private network is refused by its name only: other things are served there."""
+    name = str(0x0A010001)
+    session = Session(tmp_path, http_hosts=[name])
+    destinations.resolve(name)
+    assert (destinations.of_name(name), destinations.of_address("10.1.0.1")) == ("provider", None)
+    session.finish()
+
+
 ALLOWED = [
     ("1.1.1.1", "1.1.1.1", None),
     ("1.1.1.0/24", "1.1.1.1", None),
