@@ -202,6 +202,18 @@ def test_an_answer_that_breaks(path: Path) -> None:
     assert both(path, cut, ask) == ("ProtocolError", "ProtocolError")
 
 
+def test_an_error_that_nobody_reads(path: Path) -> None:
+    """Of an error, what the server says is kept even if the program wants no more than its status."""
+
+    def ask(url: str) -> int:
+        with post(url, stream=True) as answer, pytest.raises(requests.exceptions.HTTPError):
+            answer.raise_for_status()
+        return answer.status_code
+
+    assert both(path, failure(404, "No such model"), ask) == (404, 404)
+    assert "No such model" in path.read_text("utf-8")
+
+
 # Retries and redirects
 
 
