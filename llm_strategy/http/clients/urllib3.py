@@ -273,7 +273,9 @@ class _Wire(io.RawIOBase):
         # A value that goes on in another line means the same in one.
         told = (f"{name}: {' '.join(value.splitlines())}" for name, value in headers)
         lines = [f"HTTP/1.1 {status} {responses.get(status, '')}", *told]
-        self._left = "\r\n".join([*lines, "Transfer-Encoding: chunked", "", ""]).encode("latin-1", "replace")
+        head = "\r\n".join([*lines, "Transfer-Encoding: chunked", "", ""])
+        # A view, because readers may take a large answer in small parts.
+        self._left = memoryview(head.encode("latin-1", "replace"))
         self._source = source
         self._more = True
 
@@ -287,7 +289,7 @@ class _Wire(io.RawIOBase):
         if not self._left and self._more:
             piece = self._source.pull()
             self._more = piece is not None
-            self._left = _LAST_CHUNK if piece is None else b"%x\r\n%b\r\n" % (len(piece), piece)
+            self._left = memoryview(_LAST_CHUNK if piece is None else b"%x\r\n%b\r\n" % (len(piece), piece))
         read = min(len(buffer), len(self._left))
         buffer[:read], self._left = self._left[:read], self._left[read:]
         return read
