@@ -28,6 +28,11 @@ _Handler = Callable[[Any], Awaitable[Any]]
 _ANY_LINE = 1 << 40
 """How long a line may be: aiohttp would refuse one by how much it reads at once, which here says nothing."""
 
+_BROKEN = frozenset(
+    "ClientConnectionError ClientOSError ClientPayloadError ServerDisconnectedError SocketTimeoutError".split()
+)
+"""What aiohttp raises where a stream breaks."""
+
 
 def patches(routes: Routes, module: Any) -> Iterator[Patch]:
     """What stands in the place of the method, which sessions of any age look up in their class."""
@@ -98,9 +103,13 @@ class _Middleware:
 
     def _error(self, broken: str) -> Exception:
         """What a stream raised that broke, as this library names it."""
-        timed_out = broken.startswith(("ReadTimeout", "SocketTimeout", "ServerTimeout", "TimeoutError"))
-        kind = self._aiohttp.ServerTimeoutError if timed_out else self._aiohttp.ClientPayloadError
-        error: Exception = kind(broken)
+        name, _, text = broken.partition(": ")
+        if name == "TimeoutError":
+            return TimeoutError(text)
+        if name not in _BROKEN:
+            # Another client has recorded it.
+            name, text = "SocketTimeoutError" if "Timeout" in name else "ClientPayloadError", broken
+        error: Exception = getattr(self._aiohttp, name)(text)
         return error
 
 

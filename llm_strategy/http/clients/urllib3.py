@@ -183,10 +183,12 @@ class _Call:
 
     def _error(self, broken: str) -> Exception:
         """What a stream raised that broke, as this library names it."""
-        if broken.startswith(("ReadTimeout", "SocketTimeout", "TimeoutError")):
-            error: Exception = self._urllib3.exceptions.ReadTimeoutError(self._pool, None, broken)
+        exceptions = self._urllib3.exceptions
+        name, _, text = broken.partition(": ")
+        if "Timeout" in name:
+            error: Exception = exceptions.ReadTimeoutError(self._pool, None, text)
         else:
-            error = self._urllib3.exceptions.ProtocolError(broken)
+            error = exceptions.ProtocolError(text if name == "ProtocolError" else broken)
         return error
 
 
