@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ _CURES = {
     kinds.TIME: "pass a fixed one in tests, or",
     kinds.ORDER: "sort it before it becomes a text, or",
 }
+_BODY = "the body"
+"""Of an HTTP call, all that it consists of."""
+_PROMPT = re.compile(r"\.(?:messages?|input|instructions|contents|prompt|system\w*|texts?)\b")
+"""Where in a body the text for a model stands; it is not to be ignored."""
 _OTHERWISE = "if these are meant to be different calls, all is well; else"
 
 
@@ -43,6 +48,10 @@ class Varying:
     @property
     def cure(self) -> str:
         """What to do about it."""
+        if self.subject.startswith(_BODY):
+            path = self.subject.removeprefix(_BODY).strip(" ()")
+            cure = "keep it out of the prompt" if _PROMPT.match(path) else f"ignore it: llm_http_ignore = ${path}"
+            return f"{_CURES.get(self.kind or '', _OTHERWISE)} {cure}"
         if not self.subject.startswith(("the argument", "the fields")):
             return "keep it out of the text, or make it a parameter that is declared Volatile[...]"
         return f"{_CURES.get(self.kind or '', _OTHERWISE)} declare it Volatile[...]"
@@ -103,7 +112,7 @@ def _nearest_first(request: Request, function: str | None, others: Sequence[Entr
 def _parts(request: Request) -> dict[str, str]:
     """What a request is made of, each part under its name; arguments down to single values."""
     if isinstance(request, HTTPRequest):
-        return dict(_leaves("the body", request.identity["body"]))
+        return dict(_leaves(_BODY, request.identity["body"]))
     parts: dict[str, str] = {}
     for number, message in enumerate(request.messages, 1):
         prompt = read(message.content)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
+
+from llm_strategy.volatility import HTTP_CALL
 
 if TYPE_CHECKING:
     from llm_strategy.values import Response
@@ -59,8 +61,13 @@ class Account:
             known = self.changing.setdefault(f"{function}: {finding}", [0, value, key])
             known[0] += calls
 
-    cure: ClassVar[str] = "Declare it Volatile[...], or give it a stable form"
-    """What to do about a value that differs from run to run."""
+    @property
+    def cure(self) -> str:
+        """What to do about a value that differs from run to run."""
+        over_http = [finding.startswith(f"{HTTP_CALL}: ") for finding in self.changing]
+        if all(over_http):
+            return "Give it a stable form, or keep it out of the prompt"
+        return "Declare it Volatile[...], or give it a stable form"
 
     @property
     def changing_values(self) -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from llm_strategy.caller import callers
 from llm_strategy.redaction import placeholders, scrub
+from llm_strategy.volatility import HTTP_CALL
 from llm_strategy.volatility.kinds import NOW, TODAY, Sighting, sightings
 from llm_strategy.volatility.second_process import second_process
 from llm_strategy.wire.envelope import HTTPRequest
@@ -76,7 +77,7 @@ def look_at(
     `again` is what it takes to render the prompt in a second process too.
     """
     now = _now()
-    name = ask.site.function or "a model call"
+    name = ask.site.function or (HTTP_CALL if isinstance(ask.request, HTTPRequest) else "a model call")
     told: dict[str, str] = {}
     for subject, text in _pieces(ask):
         for sighting in _seen(text, now):

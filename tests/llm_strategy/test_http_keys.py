@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gzip
 import json
+import uuid
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,8 +18,10 @@ from openai import OpenAI
 from llm_strategy import use_cassette
 from llm_strategy.cassette.document import call_document, check_request
 from llm_strategy.cassette.reader import load
+from llm_strategy.cli import main
 from llm_strategy.http.traffic import http_request
 from llm_strategy.log import Call
+from llm_strategy.session import Session
 from llm_strategy.wire.contents import packed
 from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse, request_envelope
 from llm_strategy.wire.ignoring import parse_path
@@ -305,3 +308,30 @@ def test_the_environment_says_what_is_ignored(tmp_path: Path, monkeypatch: pytes
         ):
             ask(client, 3)
     assert len(server.requests) == 1
+
+
+def test_why_says_what_to_ignore(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`llm-strategy why` names the path of what keeps changing in a body, but ignores no prompt."""
+    path = tmp_path / "a.yaml"
+    with Provider() as server, use_cassette(path, "new", http=True) as cassette:
+        for run in ("first", "second"):
+            body = {"model": "m", "metadata": {"run": run}, "messages": [{"role": "user", "content": f"{run} one"}]}
+            httpx.post(f"{server.url}/v1/chat/completions", json=body)
+    assert main(["why", cassette.calls[0].key, str(path)]) == 0
+    told = capsys.readouterr().out
+    assert "keeps changing: the body (.metadata.run)\n" in told
+    assert "ignore it: llm_http_ignore = $.metadata.run\n" in told
+    assert "keeps changing: the body (.messages[0].content)\n" in told
+    assert "keep it out of the prompt\n" in told
+
+
+def test_a_prompt_that_changes_is_named(tmp_path: Path) -> None:
+    """A random id in a prompt that is sent over HTTP is named while it is recorded, with what helps there."""
+    session = Session(tmp_path)
+    with Provider() as server, use_cassette(tmp_path / "a.yaml", "new", http=True):
+        body = {"model": "m", "messages": [{"role": "user", "content": f"Run {uuid.uuid4()}"}]}
+        httpx.post(f"{server.url}/v1/chat/completions", json=body)
+    session.finish()
+    (line,) = session.account.changing_values
+    assert line.startswith("an HTTP call: a message (user): a random id, ")
+    assert session.account.cure == "Give it a stable form, or keep it out of the prompt"
