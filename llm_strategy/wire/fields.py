@@ -107,7 +107,9 @@ def with_named_ids(value: JSON, is_id: Callable[[Mapping[str, Any], str], bool],
             return [named(item) for item in value]
         if not isinstance(value, Mapping):
             return value
-        return {name: item if name in opaque else field(value, name, item) for name, item in value.items()}
+        # In one order, whatever that of the fields is: it must not name the ids.
+        fields = {name: value[name] if name in opaque else field(value, name, value[name]) for name in sorted(value)}
+        return {name: fields[name] for name in value}
 
     def field(holder: Mapping[str, Any], name: str, value: Any) -> Any:
         if isinstance(value, str):

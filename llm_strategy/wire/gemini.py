@@ -307,7 +307,7 @@ def rename_ids(body: JSON) -> JSON:
 
 
 def _is_id(holder: Mapping[str, Any], field: str) -> bool:
-    return field == "id" and "name" in holder and ("args" in holder or "response" in holder)
+    return field == "id" and not holder.keys().isdisjoint(("name", "code", "outcome"))
 
 
 FORMAT = Format(

@@ -867,6 +867,25 @@ def test_ids_of_tool_calls_change_no_key(name: str) -> None:
     assert key(name, body("a", "b", "a")) != key(name, body("a", "b", "b"))
 
 
+def test_the_order_of_fields_names_no_ids() -> None:
+    """Where several ids stand in one object, those in another order are the same call."""
+    calls = [{"type": "tool_use", "id": name, "name": "f", "input": {}} for name in ("a", "b")]
+    answer = {"type": "tool_result", "tool_use_id": "a", "content": [{"type": "x", "tool_use_id": "c"}]}
+    first = {"messages": [{"role": "user", "content": [{**answer, "nested": calls}]}]}
+    assert key("anthropic_messages", permuted(first)) == key("anthropic_messages", first)
+
+
+@pytest.mark.parametrize("fields", [{"name": "f"}, {"name": "f", "args": {}}, {"code": "1"}])
+def test_ids_of_all_that_gemini_runs_change_no_key(fields: dict[str, Any]) -> None:
+    """A call without arguments has its id renamed as well, and so has its answer."""
+
+    def body(name: str) -> Any:
+        parts = [{"functionCall": {**fields, "id": name}}, {"functionResponse": {"id": name, "name": "f"}}]
+        return {"contents": [{"role": "model", "parts": parts}]}
+
+    assert key("gemini", body("a")) == key("gemini", body("b"))
+
+
 # Paths
 
 
