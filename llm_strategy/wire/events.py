@@ -51,10 +51,11 @@ class _Stream:
 
     def _payload(self, event: Mapping[str, Any]) -> str:
         data = event.get("data", "")
-        if "chunk" in event:
-            chunk = laid_out(event["chunk"], self.layout).encode("utf-8")
-            data = {"bytes": base64.b64encode(chunk).decode("ascii"), **(data or {})}
-        return self._data(data)
+        if "chunk" not in event:
+            return self._data(data)
+        # The layout is the model's own; AWS writes compact text.
+        chunk = laid_out(event["chunk"], self.layout).encode("utf-8")
+        return laid_out({"bytes": base64.b64encode(chunk).decode("ascii"), **(data or {})}, "")
 
     def _lines(self, event: Mapping[str, JSON]) -> Iterator[str]:
         for name in _FIELDS:
@@ -135,7 +136,7 @@ def _plain(piece: bytes, stream: _Stream, kind: str, *, last: bool) -> Any:
 
 def _data_layout(plain: Sequence[Any]) -> str:
     """The layout of the first JSON value among the data of events."""
-    texts = (event["data"] for event in plain if isinstance(event, Mapping) and "data" in event)
+    texts = (_chunk(event) or event["data"] for event in plain if isinstance(event, Mapping) and "data" in event)
     layouts = (layout_of(parse_text(text), text) for text in texts if text.startswith(("{", "[")))
     return next(filter(None, layouts), "")
 
@@ -144,6 +145,8 @@ def _parsed(plain: Any, stream: _Stream) -> JSON:
     """An event with its data as a value, where that gives the text back."""
     if isinstance(plain, str):
         return plain
+    if "headers" in plain and (opened := _opened(plain, stream)) is not None:
+        return opened
     event: dict[str, JSON] = dict(plain)
     if "data" in plain:
         data = parse_text(plain["data"])
@@ -151,19 +154,24 @@ def _parsed(plain: Any, stream: _Stream) -> JSON:
             event["data"] = data
     if re.fullmatch("0|[1-9][0-9]{0,15}", plain.get("retry", "")):
         event["retry"] = int(plain["retry"])
-    return _opened(event, stream) if "headers" in event else event
+    return event
 
 
-def _opened(event: dict[str, JSON], stream: _Stream) -> JSON:
-    """An event of AWS; what it holds of a model's own in base64 as a value, where that gives the bytes back."""
-    match event["data"]:
-        case {"bytes": str(encoded), **rest}:
-            pass
-        case _:
-            return event
+def _opened(plain: Mapping[str, Any], stream: _Stream) -> JSON:
+    """An event of AWS with what it holds of a model's own in base64 as a value; None where there is none, or not so."""
+    chunk = parse_text(_chunk(plain))
+    if isinstance(chunk, str):
+        return None
+    rest = {name: value for name, value in parse_text(plain["data"]).items() if name != "bytes"}
+    opened = {"headers": plain["headers"], "chunk": chunk} | ({"data": rest} if rest else {})
+    return opened if stream.event(opened) == stream.event(plain) else None
+
+
+def _chunk(event: Mapping[str, Any]) -> str:
+    """The text that an event of AWS holds in base64; empty where it is none."""
+    data = parse_text(event["data"]) if "headers" in event else None
+    encoded = data.get("bytes") if isinstance(data, Mapping) else None
     try:
-        chunk = parse_text(base64.b64decode(encoded, validate=True).decode("utf-8"))
+        return base64.b64decode(encoded, validate=True).decode("utf-8") if isinstance(encoded, str) else ""
     except ValueError:
-        return event
-    opened = {"headers": event["headers"], "chunk": chunk} | ({"data": rest} if rest else {})
-    return opened if not isinstance(chunk, str) and stream.event(opened) == stream.event(event) else event
+        return ""

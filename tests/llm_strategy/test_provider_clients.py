@@ -6,6 +6,7 @@ Each call is recorded, whole and streamed, and replayed with no server there.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from google import genai
 from google.genai import types
 
 from llm_strategy import Cassette, use_cassette
+from llm_strategy.secret_rules import mixed
 from llm_strategy.values import BlobPart, Message, ReasoningPart, Request, TextPart, ToolCallPart, Usage
 from llm_strategy.wire.format import Answer
 from tests.llm_strategy.providers import MODEL, Provider
@@ -271,6 +273,35 @@ def test_an_image_of_google_becomes_a_file(path: Path) -> None:
         assert show(NOWHERE) == "1 image of 5464 characters"
     [call] = cassette.calls
     assert [part.type for part in call.request.messages[0].parts] == ["blob", "text"]
+
+
+def stream_invoked(base: str) -> str:
+    client = AnthropicBedrock(base_url=base, aws_region="us-east-1", aws_access_key="any", aws_secret_key="any")
+    with client.messages.create(model="anthropic.claude-x-v1:0", max_tokens=99, messages=HI, stream=True) as stream:
+        return "".join(getattr(event.delta, "text", "") for event in stream if event.type == "content_block_delta")
+
+
+def stream_conversed(base: str) -> str:
+    events = bedrock(base).converse_stream(**CONVERSE)["stream"]
+    return "".join(event.get("contentBlockDelta", {}).get("delta", {}).get("text", "") for event in events)
+
+
+@pytest.mark.parametrize("ask", [stream_invoked, stream_conversed])
+def test_a_secret_in_the_frames_of_aws_is_not_written(
+    path: Path, ask: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though a model's own events come in base64, and a secret in pieces, a placeholder stands for it."""
+    monkeypatch.setenv("SHOP_PASSWORD", "correct horse battery staple")
+    key = "sk-" + "proj-" + mixed(40)
+    said = f"It is correct horse battery staple, or {key}."
+    with Provider(said) as server, use_cassette(path, "new", http=True):
+        assert ask(server.url) == said
+    written = path.read_text("utf-8")
+    for secret in (key, "correct horse"):
+        inside = [base64.b64encode(b"." * before + secret.encode()).decode()[4:-4] for before in range(3)]
+        assert not [form for form in (secret, *inside) if form in written]
+    with use_cassette(path, "replay", http=True):
+        assert ask(NOWHERE) == "It is <SHOP_PASSWORD>, or <openai-key>."
 
 
 def _posts(kind: str) -> Callable[[str, Any], Any]:

@@ -85,6 +85,11 @@ def test_events_do_not_depend_on_chunks(body: bytes, content_type: str, cuts: li
         ),
         (
             AWS,
+            frame(CHUNK, b'{"bytes":"eyJhIjogMX0="}'),
+            {"layout": "spaced", "events": [{"headers": CHUNK, "chunk": {"a": 1}}]},
+        ),
+        (
+            AWS,
             frame(CHUNK, b'{"bytes":"eyJhIjoxfQ==","p":"ab"}'),
             {"events": [{"headers": CHUNK, "chunk": {"a": 1}, "data": {"p": "ab"}}]},
         ),
