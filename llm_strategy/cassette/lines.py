@@ -52,7 +52,8 @@ def _read(text: str) -> dict[str, JSON]:
             raise ValueError
         at = found.end()
         spaces, dashes, key = found.group(1, 2, 3)
-        levels.go_to(len(spaces), len(dashes), key is not None)
+        if dashes or not levels.stays_at(len(spaces)):
+            levels.go_to(len(spaces), len(dashes), key is not None)
         kind = found.lastindex or 0
         if kind == _BLOCK:
             value, at = _block(text, at, levels.column + 2, found[_BLOCK])
@@ -77,6 +78,10 @@ class _Levels:
         self._around: list[tuple[int, Any]] = []
         self.waiting: str | None = None
         """The key whose value stands in the lines that follow."""
+
+    def stays_at(self, column: int) -> bool:
+        """Whether a line at this column is one more of the innermost mapping."""
+        return column == self.column and self.waiting is None and type(self.container) is dict
 
     def go_to(self, column: int, dashes: int, is_mapping: bool) -> None:
         """Open and close, so that `container` is the one that a line with this beginning has a value for."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from itertools import islice
 from operator import attrgetter
 from typing import Any
@@ -163,11 +163,17 @@ def request_of(
     http, change = _sent(method, url, headers, body, ignore), replacing()
     # A body that is what was left of another has nothing in it to replace. A project may have got further rules since.
     if body is not None and not project_rules.current():
-        as_it_is = {name: value if name == "body" else each_text(value, change) for name, value in http.items()}
-        request = HTTPRequest.of(as_it_is)
+        # Addresses and types of content are the same in call after call.
+        around = {name: each_text(value, partial(_once, change)) for name, value in http.items() if name != "body"}
+        request = HTTPRequest.of({**around, "body": http["body"]})
         if is_recorded(request.key):
             return request
     return HTTPRequest.of(each_text(sealed(http), change))
+
+
+@lru_cache(maxsize=256)
+def _once(change: Callable[[str], str], text: str) -> str:
+    return change(text)
 
 
 def _sent(method: str, url: str, headers: Mapping[str, str], body: JSON, ignore: Iterable[str]) -> dict[str, JSON]:
