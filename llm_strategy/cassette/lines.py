@@ -41,27 +41,29 @@ def read_lines(data: bytes) -> dict[str, JSON] | None:
         return None
 
 
-def _read(text: str) -> dict[str, JSON]:
+def _read(lines: str) -> dict[str, JSON]:
     """Raises ValueError, LookupError or AttributeError for lines of another form."""
     levels = _Levels()
     root: dict[str, JSON] = levels.container
-    at, end = 0, len(text)
+    at, end = 0, len(lines)
     while at < end:
-        found = _LINE(text, at)
+        found = _LINE(lines, at)
         if found is None:
             raise ValueError
         at = found.end()
         spaces, dashes, key = found.group(1, 2, 3)
-        if dashes or not levels.stays_at(len(spaces)):
+        if dashes or len(spaces) != levels.column or levels.waiting is not None or type(levels.container) is list:
             levels.go_to(len(spaces), len(dashes), key is not None)
         kind = found.lastindex or 0
+        if kind < _STRING:
+            levels.wait(key)
+            continue
+        text = found[kind]
         if kind == _BLOCK:
-            value, at = _block(text, at, levels.column + 2, found[_BLOCK])
-            levels.put(key, value)
-        elif kind >= _STRING:
-            levels.put(key, _value(kind, found[kind]))
+            value, at = _block(lines, at, levels.column + 2, text)
         else:
-            levels.waiting = key
+            value = text if kind == _STRING and "\\" not in text else _value(kind, text)
+        levels.put(key, value)
     if levels.waiting is not None:
         raise ValueError
     return root
@@ -78,10 +80,6 @@ class _Levels:
         self._around: list[tuple[int, Any]] = []
         self.waiting: str | None = None
         """The key whose value stands in the lines that follow."""
-
-    def stays_at(self, column: int) -> bool:
-        """Whether a line at this column is one more of the innermost mapping."""
-        return column == self.column and self.waiting is None and type(self.container) is dict
 
     def go_to(self, column: int, dashes: int, is_mapping: bool) -> None:
         """Open and close, so that `container` is the one that a line with this beginning has a value for."""
@@ -107,14 +105,21 @@ class _Levels:
             raise ValueError
         self.column, self.container = column, container
 
+    def wait(self, key: str | None) -> None:
+        """The value stands in the lines that follow."""
+        if key is None:
+            raise ValueError
+        self.waiting = key
+
     def put(self, key: str | None, value: JSON) -> None:
         if key is None:
             self.container.append(value)
             return
-        name = key[1:-1] if key[0] == '"' else key
-        if name in self.container:
+        if key[0] == '"':
+            key = key[1:-1]
+        if key in self.container:
             raise ValueError
-        self.container[name] = value
+        self.container[key] = value
 
 
 def _value(kind: int, text: str) -> JSON:

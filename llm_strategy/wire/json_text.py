@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from itertools import product
 from typing import TypeGuard
 
@@ -39,15 +40,19 @@ def from_base64(value: Mapping[str, str]) -> bytes:
 
 def laid_out(value: JSON, layout: str) -> str:
     """The JSON text of a value. `layout` has the words of the format: "spaced" or "indented", "escaped", "newline"."""
+    text = _writer(layout)(value)
+    return f"{text}\n" if "newline" in layout.split() else text
+
+
+@lru_cache(maxsize=32)
+def _writer(layout: str) -> Callable[[JSON], str]:
     words = layout.split()
     loose = "spaced" in words or "indented" in words
-    text = json.dumps(
-        value,
+    return json.JSONEncoder(
         ensure_ascii="escaped" in words,
         indent=2 if "indented" in words else None,
         separators=None if loose else (",", ":"),
-    )
-    return f"{text}\n" if "newline" in words else text
+    ).encode
 
 
 def layout_of(value: JSON, text: str) -> str | None:

@@ -103,7 +103,7 @@ def test_what_answers_consist_of_takes_the_short_cut(value: object) -> None:
     [
         "a: b\n", "a: 'b'\n", "a: !!str \"b\"\n", "a: &x \"b\"\n", "a: [1]\n", "a: \"b\"  # c\n", "a: 1", "- \"a\"\n  - \"b\"\n",
         "a:\n    b: 1\n", "a:\n  b: 1\n c: 2\n", "a: 1\na: 2\n", "a:\n  - 1\n", "a: \"\\x07\"\n", "\"a\"\n", "  a: 1\n", "a: >\n  b\n",
-        "a:\n- b: 1\n   c: 2\n", "- 1\n", "a: 1\n- 2\n", "a:\n- 1\nb:\n", "a: .nan\n", "a:\n" + "- " * 95 + "1\n",
+        "a:\n- b: 1\n   c: 2\n", "- 1\n", "a: 1\n- 2\n", "a:\n- \n", "a: 1\n\nb: 2\n", "a:\n- 1\nb:\n", "a: .nan\n", "a:\n" + "- " * 95 + "1\n",
     ],
 )  # fmt: skip
 def test_lines_of_another_form_are_left_to_the_yaml_reader(text: str) -> None:
