@@ -7,8 +7,8 @@ from typing import Any
 
 from llm_strategy.values import JSON
 from llm_strategy.wire.bodies import event_data, parse_text
+from llm_strategy.wire.chat_completion_chunks import halves
 from llm_strategy.wire.chat_messages import to_text
-from llm_strategy.wire.fields import halves
 
 _TEXTS = {
     "text_delta": "text",

@@ -20,12 +20,11 @@ from llm_strategy.values import (
     Usage,
 )
 from llm_strategy.wire.bodies import event_data
-from llm_strategy.wire.chat_completion_chunks import DONE, is_last
+from llm_strategy.wire.chat_completion_chunks import DONE, halves, is_last
 from llm_strategy.wire.chat_completions import encode_tool
 from llm_strategy.wire.chat_messages import decode_message, encode_message
 from llm_strategy.wire.fields import (
     as_text,
-    halves,
     inverse,
     listed,
     mapping,

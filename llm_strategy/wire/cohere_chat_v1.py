@@ -17,6 +17,7 @@ from llm_strategy.values import (
     ToolCallResponsePart,
 )
 from llm_strategy.wire.bodies import event_data
+from llm_strategy.wire.chat_completion_chunks import halves
 from llm_strategy.wire.cohere_chat import (
     FINISH_REASONS,
     REASONS,
@@ -28,7 +29,6 @@ from llm_strategy.wire.cohere_chat import (
 from llm_strategy.wire.fields import (
     as_text,
     function_tool,
-    halves,
     inverse,
     mapping,
     named_parameters,

@@ -117,9 +117,3 @@ def with_named_ids(value: JSON, is_id: Callable[[Mapping[str, Any], str], bool],
         return named(value)
 
     return named(value)
-
-
-def halves(text: str) -> list[str]:
-    """A text in two pieces, none of them empty."""
-    middle = (len(text) + 1) // 2
-    return [piece for piece in (text[:middle], text[middle:]) if piece]

@@ -28,10 +28,10 @@ from llm_strategy.values import (
     Usage,
 )
 from llm_strategy.wire.bodies import event_data
+from llm_strategy.wire.chat_completion_chunks import halves
 from llm_strategy.wire.fields import (
     as_text,
     function_tool,
-    halves,
     inverse,
     listed,
     mapping,

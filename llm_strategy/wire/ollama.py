@@ -23,10 +23,10 @@ from llm_strategy.values import (
     ToolCallResponsePart,
 )
 from llm_strategy.wire.bodies import event_data
+from llm_strategy.wire.chat_completion_chunks import halves
 from llm_strategy.wire.chat_messages import arguments_value, to_text
 from llm_strategy.wire.fields import (
     function_tool,
-    halves,
     inverse,
     listed,
     mapping,
