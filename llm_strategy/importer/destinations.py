@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -38,8 +39,9 @@ def destination(file: Path, given: Path) -> Destination:
 
 def _place(file: Path, given: Path) -> tuple[Path, PurePosixPath]:
     """The folder that the ids of tests are relative to, and the file's path in it."""
-    path, here = file.absolute(), Path.cwd()
-    around = given.absolute() if given.is_dir() else path.parent
+    # Without `..`, which only looks as if it led on below here.
+    path, here = Path(os.path.abspath(file)), Path.cwd()
+    around = Path(os.path.abspath(given)) if given.is_dir() else path.parent
     marked = (folder for folder in path.parents if any((folder / name).exists() for name in _ROOTS))
     root = here if path.is_relative_to(here) else next(marked, around)
     return root, PurePosixPath(path.relative_to(root).as_posix())
