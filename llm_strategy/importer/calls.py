@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import SplitResult
 
 from llm_strategy.http.credentials import sent
@@ -18,6 +18,8 @@ from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse
 
 _SHORTEST = 12
 """Shorter secrets ("1", "true", "test") stand in ordinary text as well."""
+_COOKIE = re.compile(rf"""(?:^|[;,])\s*([^=;,\s]+)="?([^;,"\s]{{{_SHORTEST},}})""")
+_ATTRIBUTES = frozenset("domain expires max-age path priority samesite version".split())
 
 
 @dataclass
@@ -99,11 +101,8 @@ def _credentials(sides: Iterable[tuple[Asked, Answered]]) -> list[bytes]:
 
 
 def _cookies(header: str) -> Iterator[str]:
-    try:
-        read: Mapping[str, str] = {name: morsel.value for name, morsel in SimpleCookie(header).items()}
-    except CookieError:
-        read = {}
-    yield from (value for value in read.values() if len(value) >= _SHORTEST)
+    """The values of the cookies in a header, of several that were put into one line too."""
+    return (found[2] for found in _COOKIE.finditer(header) if found[1].lower() not in _ATTRIBUTES)
 
 
 def _without(body: bytes, secrets: Sequence[bytes]) -> bytes:

@@ -208,7 +208,7 @@ def test_credentials_do_not_come_along(kind: str, imported: Callable[..., dict[s
             foreign.vcr(
                 {"body": '{"model": "m"}'},
                 {"body": {"string": answer}},
-                Set_Cookie=["__cf_bm=zyxwvutsrqponmlk; path=/; HttpOnly"],
+                Set_Cookie=["a=1; domain=.api.openai.com; path=/, __cf_bm=zyxwvutsrqponmlk; HttpOnly"],
             ),
         )
     )
