@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal
 
-from measuring import Sample, timed
+from measuring import Sample, settle, timed
 from workload import LIMIT, MARK, MODEL, Ours, mark, reply, spread
 
 WITH_BODY = ("method", "scheme", "host", "port", "path", "query", "body")
@@ -197,6 +197,7 @@ class Meter:
 
     def measure(self, name: Literal["replayed", "sdk"]) -> None:
         """Make the calls, in a cassette that is open or answered by the mock transport."""
+        settle()
         with timed() as watch:
             for number in self.numbers:
                 ask(self._clients[name], number)

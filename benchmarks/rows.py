@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -11,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from measuring import Row, Sample, Target, alternate, timed
+from measuring import Row, Sample, Target, alternate, settle, timed
 from processes import Children
 from workload import LIMIT, Floor, Ours, Renamed, Vcrpy, adder, check, each, query, spread
 
@@ -43,12 +42,6 @@ class Benchmark:
 
     def rounds(self, full: int, quick: int) -> int:
         return quick if self.quick else full
-
-
-def settle() -> None:
-    """Keep what stands in memory by now out of the garbage collections that the next row would pay for."""
-    gc.collect()
-    gc.freeze()
 
 
 # Replay
