@@ -246,7 +246,10 @@ class FixtureScopes:
             fixturedef.addfinalizer(lambda: session.enter(opened))
 
     def _module(self, fixturedef: pytest.FixtureDef[Any]) -> str:
-        """The file that defines the fixture, relative to rootdir; its module's name where that is elsewhere."""
+        """The file that defines the fixture, relative to rootdir; where that is elsewhere, its module's name.
+
+        pytest makes one of `setUpClass` and the like, which belongs to the file with the class.
+        """
         function = fixturedef.func
         while hasattr(function, "__wrapped__"):
             function = function.__wrapped__
@@ -255,7 +258,7 @@ class FixtureScopes:
             relative = os.path.relpath(code.co_filename, self.root)
             if not relative.startswith(".."):
                 return relative.replace(os.sep, "/")
-        return getattr(function, "__module__", "fixtures").replace(".", "/")
+        return fixturedef.baseid.partition("::")[0] or getattr(function, "__module__", "fixtures").replace(".", "/")
 
 
 def _fail_for(misses: Sequence[CassetteMiss]) -> None:

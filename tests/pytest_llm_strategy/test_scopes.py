@@ -243,6 +243,27 @@ def test_two(found):
     project.pytest("-k", "two and blue").assert_outcomes(passed=1, deselected=3)
 
 
+def test_classes_of_one_name_have_cassettes_of_their_own(project: Project) -> None:
+    """What `setUpClass` asks lies below the file of its class, whose name another file may use as well."""
+    suite = """
+import unittest
+from shop import shop
+
+class Suite(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.found = shop.find(__name__)
+
+    def test_found(self):
+        assert self.found
+"""
+    project.write(test_one=suite, test_two=suite)
+    project.pytest("--llm-record").assert_outcomes(passed=2)
+    name = "fixtures/_unittest_setUpClass_fixture_Suite"
+    assert [path.partition("-")[0] for path in project.cassettes] == [f"test_one/{name}", f"test_two/{name}"]
+    project.pytest().assert_outcomes(passed=2)
+
+
 def test_a_call_at_import_is_a_miss(project: Project) -> None:
     """While modules are collected no model is asked, not even when recording."""
     project.write(
