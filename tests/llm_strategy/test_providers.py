@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import httpx
 from openai import OpenAI
@@ -21,10 +22,10 @@ def echo(request: Request) -> str:
 
 def test_a_chat_completion_is_answered_whole_and_streamed() -> None:
     """The real client reads an answer in one, and in pieces, after an error."""
-    messages = [{"role": "user", "content": "you"}]
+    messages: Any = [{"role": "user", "content": "you"}]
     with Provider(echo, failures=[500]) as server:
-        whole = client(server, 1).chat.completions.create(model="m", messages=messages)  # type: ignore[call-overload]
-        stream = client(server).chat.completions.create(model="m", messages=messages, stream=True)  # type: ignore[call-overload]
+        whole = client(server, 1).chat.completions.create(model="m", messages=messages)
+        stream = client(server).chat.completions.create(model="m", messages=messages, stream=True)
         pieces = [chunk.choices[0].delta.content for chunk in stream if chunk.choices]
     assert (whole.choices[0].message.content, whole.model) == ("to you", MODEL)
     assert "".join(filter(None, pieces)) == "to you"
