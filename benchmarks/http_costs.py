@@ -162,6 +162,6 @@ def main() -> None:
     print(table(rows, ("what", "replayed", *HEADINGS[2:])))
     print("\nCPU time of one call, unless the column says wall; medians of pairs of runs; spread: least and most.")
     if options.write:
-        keep("http", kept(rows), "benchmarks/http.py")
+        keep("http", kept(rows), f"benchmarks/http.py{' --quick' if options.quick else ''}")
     if options.json:
         options.json.write_text(json.dumps({"header": said, "rows": [row.to_json() for row in rows]}, indent=2) + "\n")
