@@ -18,7 +18,17 @@ from llm_strategy.cli import diff, import_, ls, merge, prune, scan, show, verify
 from llm_strategy.cli.outcome import GOOD
 from llm_strategy.cli.output import Concealing
 
-COMMANDS = (diff, import_, ls, merge, prune, scan, show, verify, why)
+COMMANDS = {
+    "diff": diff,
+    "import": import_,
+    "ls": ls,
+    "merge": merge,
+    "prune": prune,
+    "scan": scan,
+    "show": show,
+    "verify": verify,
+    "why": why,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,10 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(metavar="COMMAND")
-    for module in COMMANDS:
+    for name, module in COMMANDS.items():
         help_text = (module.__doc__ or "").strip().splitlines()[0]
         command = commands.add_parser(
-            module.__name__.rpartition(".")[2].rstrip("_"),
+            name,
             help=help_text.partition(":")[0].rstrip(".").lower(),
             description=help_text,
         )

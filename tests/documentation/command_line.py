@@ -19,11 +19,10 @@ def written(text: str) -> str:
     """The page as it should be: its head is kept, the rest says what each command takes."""
     head, mark, _ = text.partition(_MARK)
     assert mark, f"{PAGE.name} has lost its line {_MARK}"
-    return "\n".join([f"{head}{mark}", *(line for module in COMMANDS for line in _section(module))])
+    return "\n".join([f"{head}{mark}", *(line for name, module in COMMANDS.items() for line in _section(name, module))])
 
 
-def _section(module: ModuleType) -> Iterator[str]:
-    name = module.__name__.rpartition(".")[2]
+def _section(name: str, module: ModuleType) -> Iterator[str]:
     parser = argparse.ArgumentParser(f"llm-strategy {name}", add_help=False)
     module.add(parser)
     # How argparse lays out its help differs between the versions of Python; what it knows does not.
