@@ -17,7 +17,7 @@ from typing import Any
 from llm_strategy import project_rules
 from llm_strategy.known_secrets import Known, known
 from llm_strategy.project_rules import ProjectRules
-from llm_strategy.secret_rules import PRIVATE_KEY, SECRETS, Rule
+from llm_strategy.secret_rules import NAMED, PRIVATE_KEY, SECRETS, Rule
 
 # In a prompt paths stand inside JSON as a rule, where a backslash is doubled.
 _SLASH = r"(?:/|\\\\?)"
@@ -253,7 +253,31 @@ def each_text(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return value if type(value) is Opaque else change(value)
     if isinstance(value, dict):
-        return {key: each_text(item, change) for key, item in value.items()}
+        return {
+            key: _named(key, item, change) if _tells(key) else each_text(item, change) for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
         return [each_text(item, change) for item in value]
     return value
+
+
+@lru_cache(maxsize=1024)
+def _tells(name: str) -> bool:
+    """Whether a secret without a shape of its own may be told by the name of its field."""
+    lowered = name.lower()
+    return len(name) < _LONGEST_NAME and any(anchor in lowered for rule in NAMED for anchor in rule.anchors)
+
+
+_LONGEST_NAME = 100
+
+
+def _named(name: str, value: Any, change: Callable[[str], str]) -> Any:
+    """What stands in a field with such a name, alone or in a list, changed as a text that says both."""
+    if isinstance(value, list | tuple):
+        return [_named(name, item, change) for item in value]
+    changed = each_text(value, change)
+    if type(changed) is not str:
+        return changed
+    said = change(f"{name}: {changed}")
+    # What the project names may reach into the name.
+    return said.removeprefix(f"{name}: ") if said.startswith(f"{name}: ") else changed

@@ -307,7 +307,7 @@ def _named(kind: str, looks: str, anchors: str, pattern: tuple[str, str], placeh
     )
 
 
-_NAMED = (
+NAMED: tuple[Rule, ...] = (
     Rule(
         "bearer token",
         "Bearer …",
@@ -396,5 +396,6 @@ _NAMED = (
         f'"private_key_id": "{hexadecimal(40)}"',
     ),
 )
+"""Secrets that are told by what stands before them."""
 
-SECRETS: tuple[Rule, ...] = (*_PROVIDERS, *_SERVICES, *_ADDRESSES, *_NAMED)
+SECRETS: tuple[Rule, ...] = (*_PROVIDERS, *_SERVICES, *_ADDRESSES, *NAMED)

@@ -11,8 +11,10 @@ import httpx2
 import pytest
 
 from llm_strategy import Cassette, CassetteMiss, SecretFound, known_secrets, use_cassette
+from llm_strategy.cli import main
 from llm_strategy.http.credentials import remember
 from llm_strategy.known_secrets import _MOST_SENT, SENT, known
+from llm_strategy.secret_rules import mixed
 from llm_strategy.session import Session
 from tests.llm_strategy.loopback import Loopback, Reply
 
@@ -87,6 +89,32 @@ def test_no_key_depends_on_a_credential(path: Path) -> None:
         ask(NOWHERE, f"{text}!", Authorization="Bearer quince-tree-of-no-shape")
     assert "quince-tree-of-no-shape" not in str(caught.value).replace(text, "")
     assert "the <credential> is a tree!" in str(caught.value)
+
+
+def test_a_credential_is_told_by_the_name_of_its_field(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a request and in its answer, as in a text: another's key replays the recording, and a scan finds nothing.
+
+    What was recorded as it is, `llm-strategy scan --fix` takes out, and it replays as well.
+    """
+
+    def send(url: str, key: str) -> Any:
+        tool = {"type": "mcp", "authorization": key, "headers": {"X-Api-Key": [key], "note": "api_key: none"}}
+        body = {"model": "m", "messages": [], "api_key": key, "api_keys": 2, "tools": [tool]}
+        return httpx2.post(f"{url}/chat/completions", json=body).json()
+
+    answer = {"choices": [], "aws_secret_access_key": mixed(40), "n": [{"apiKey": mixed(32)}]}
+    clean = {"choices": [], "aws_secret_access_key": "<aws-secret>", "n": [{"apiKey": "<api-key>"}]}
+    for recorded_as_it_is in (False, True):
+        with monkeypatch.context() as only, Loopback(Reply(answer)) as server, use_cassette(path, "all", http=True):
+            if recorded_as_it_is:
+                only.setenv("LLM_STRATEGY_REDACT", f"!{mixed(32)}\\w*")
+            assert send(server.url, mixed(40)) == answer
+        assert (mixed(32) in path.read_text()) is recorded_as_it_is
+        assert main(["scan", "--fix", str(path)]) == int(recorded_as_it_is)
+        assert main(["scan", str(path)]) == 0
+        assert main(["verify", str(path)]) == 0
+        with use_cassette(path, "replay", http=True):
+            assert send(NOWHERE, "a" + mixed(41)) == clean
 
 
 def test_no_address_holds_a_credential(path: Path) -> None:
