@@ -132,6 +132,8 @@ class HTTPCalls:
     takes its place. If something else follows, or the scope ends well, the program has lived with the
     error, and it is recorded. If the scope fails, it is left out: recorded, it would fail every replay.
 
+    An answer that could not be recorded is not paid for again because its client takes that for a broken connection.
+
     `arriving` has the calls whose answers are being read, or would be, if their readers had not dropped them unclosed.
     """
 
@@ -139,6 +141,7 @@ class HTTPCalls:
         self.arriving: set[Exchange] = set()
         self._scope = scope
         self._failures: dict[Hashable, _Failure] = {}
+        self._lost: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def is_recorded(self, key: str) -> bool:
@@ -146,8 +149,11 @@ class HTTPCalls:
         return isinstance(self._scope, CassetteScope) and self._scope.is_recorded(key)
 
     def begin(self, ask: Ask, headers: Mapping[str, str], listening: Iterable[CallLog]) -> Exchange:
-        """Raises CassetteMiss where the scope must not ask and has no recording."""
+        """Raises CassetteMiss where the scope must not ask and has no recording, CassetteError for what was lost."""
         __tracebackhide__ = True
+        lost = self._lost.get(ask.request.key)
+        if lost is not None and repeats(headers):
+            raise CassetteError(lost)
         asker = _asker()
         before = self._take(asker)
         if before is not None:
@@ -189,7 +195,11 @@ class HTTPCalls:
         """Record an answer, so that it is durable when this returns; an error waits."""
         turn = exchange.turn
         if not is_failure(response):
-            turn.record(response)
+            try:
+                turn.record(response)
+            except Exception as error:
+                self._lost[turn.ask.request.key] = f"an answer to this HTTP call could not be recorded: {error}"
+                raise
             return
         turn.finish(Call(turn.ask.request.key, turn.occurrence, None, turn.ask.request, response))
         with self._lock:

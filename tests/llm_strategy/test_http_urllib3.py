@@ -21,6 +21,7 @@ from llm_strategy import Cassette, CassetteMiss, SecretFound, use_cassette
 from llm_strategy.session import Session
 from tests.llm_strategy.client_calls import bedrock, no_settings
 from tests.llm_strategy.loopback import HANG_UP, Loopback, Reply, completion, failure, streaming
+from tests.llm_strategy.programs import output
 
 PATH = "/chat/completions"
 NOWHERE = "http://127.0.0.1:9/v1"
@@ -316,6 +317,36 @@ def test_a_secret_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with Loopback() as server, use_cassette(path, "new", http=True), pytest.raises(SecretFound):
         post(server.url, body)
     assert server.requests == []
+
+
+def test_a_full_disk_is_no_broken_connection(tmp_path: Path) -> None:
+    """The error names the cassette, and a client that tries again of itself does not pay again."""
+    pytest.importorskip("resource", reason="file sizes cannot be limited on this system")
+    program = """
+import resource, signal
+import boto3, requests
+from botocore.config import Config
+from llm_strategy import use_cassette
+from tests.llm_strategy.loopback import Loopback, completion
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+again = Config(retries={"total_max_attempts": 3, "mode": "standard"})
+keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
+asked = {"messages": [{"role": "user", "content": [{"text": "hi"}]}]}
+with Loopback(*[completion("yes")] * 9) as server, use_cassette("x.yaml", "new", http=True):
+    bedrock = boto3.client("bedrock-runtime", "eu-central-1", endpoint_url=server.url, config=again, **keys)
+    for ask in (
+        lambda: requests.post(server.url + "/chat/completions", json=asked),
+        lambda: bedrock.converse(modelId="m", **asked),
+    ):
+        try:
+            ask()
+        except Exception as error:
+            print(type(error).__name__, len(server.requests), "x.yaml" in str(error), "too large" in str(error))
+"""
+    printed = output(program, cwd=tmp_path).splitlines()
+    assert printed == ["CassetteError 1 True True", "HTTPClientError 2 True True"]
 
 
 def test_a_mock_answers_itself(path: Path) -> None:

@@ -15,6 +15,7 @@ from http.client import HTTPResponse, responses
 from inspect import Signature, signature
 from typing import Any, Protocol
 
+from llm_strategy.errors import CassetteError
 from llm_strategy.http.clients import Patch
 from llm_strategy.http.exchange import Exchange
 from llm_strategy.http.receiving import Receiver
@@ -239,7 +240,11 @@ class _Live:
         while not self._pieces and not self._ended:
             chunk = self._read()
             self._ended = not chunk
-            self._pieces += self._receiver.feed(chunk) if chunk else self._receiver.end()
+            try:
+                self._pieces += self._receiver.feed(chunk) if chunk else self._receiver.end()
+            except OSError as error:
+                # urllib3 would take it for a connection that broke.
+                raise CassetteError(f"the answer to an HTTP call could not be recorded: {error}") from error
 
     def _read(self) -> bytes:
         try:
