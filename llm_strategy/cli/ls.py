@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -84,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
             code = max(code, USAGE)
         except (CassetteError, OSError) as error:
             code = max(code, complain(path, error))
-    folders = [path for path in arguments.paths or [Path("cassettes")] if path.is_dir()]
+    folders = [path for path in arguments.paths or [Path("cassettes")] if os.path.isdir(path)]
     blobs = {blob: blob.stat().st_size for folder in folders for blob in blobs_below(folder)}
     totals = {"files": len(rows), "calls": sum(row.calls for row in rows), "bytes": sum(row.bytes for row in rows)}
     if arguments.json:

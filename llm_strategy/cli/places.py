@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ def add_paths(command: argparse.ArgumentParser) -> None:
 def files(paths: Sequence[Path]) -> Iterator[Path]:
     """The files that are named, and those in the folders that are named."""
     for path in paths or [Path("cassettes")]:
-        if path.is_dir():
+        if os.path.isdir(path):
             yield from sorted(found for found in path.rglob("*.yaml") if ".locks" not in found.parts)
         else:
             yield path

@@ -169,7 +169,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"judged by the complete run that ended at {printable(judgement.when)} ({tests})")
     code = max([code, *(_visit(pruning, path) for path in _each(places))])
     if code < CORRUPT:
-        code = max([code, *(_sweep(pruning, folder) for folder in places if folder.is_dir())])
+        code = max([code, *(_sweep(pruning, folder) for folder in places if os.path.isdir(folder))])
     print(pruning.total())
     return code
 
@@ -185,7 +185,7 @@ def _default(judgement: Judgement | None) -> Sequence[Path]:
 def _each(places: Sequence[Path]) -> Iterator[Path]:
     """The files of all places, each once, also where one is named beside its folder."""
     seen: set[str] = set()
-    for path in files(sorted(places, key=Path.is_dir)):
+    for path in files(sorted(places, key=os.path.isdir)):
         if (real := os.path.realpath(path)) not in seen:
             seen.add(real)
             yield path

@@ -66,6 +66,8 @@ def fix(path: Path, secrets: Known) -> Sequence[str]:
 def _text(path: Path) -> str | None:
     """The text of a file; None where it is binary."""
     status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        os.listdir(path)  # a folder that cannot be listed says so itself
     if not stat.S_ISREG(status.st_mode):
         # A pipe would be waited for, and a device never ends.
         raise CassetteError(f"{path} is no ordinary file and is not looked into")
@@ -79,7 +81,7 @@ def _text(path: Path) -> str | None:
 def listed(paths: Sequence[Path]) -> Iterator[Path]:
     """The files that are named, and those in the folders that are named: recordings, snapshots, other text."""
     for path in paths or [*_default()]:
-        if path.is_dir():
+        if os.path.isdir(path):
             yield from sorted(_in_folder(path))
         else:
             yield path
@@ -95,9 +97,12 @@ def _default() -> Iterator[Path]:
 
 
 def _in_folder(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
+    """Its files, and what below it cannot be listed: reading that says why, so that it does not count as clean."""
+    closed: list[Path] = []
+    for root, folders, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
         folders[:] = [name for name in folders if not name.startswith(".") and name not in _PASSED_OVER]
         for name in names:
             path = Path(root, name)
             if path.suffix.lower() in _SUFFIXES or _BLOBS in path.parts[-3:-1]:
                 yield path
+    yield from closed

@@ -94,6 +94,13 @@ def test_show_prints_json_for_programs(folder: Path, capsys: pytest.CaptureFixtu
     ]
 
 
+@pytest.mark.parametrize("command", ["ls", "show", "verify", "prune", "why 12345678"])
+def test_a_path_that_no_file_can_have_is_named(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each command says what is wrong with it, without a traceback."""
+    assert main([*command.split(), "x" * 300]) == 5
+    assert "File name too long" in capsys.readouterr().err
+
+
 def test_show_prints_any_text(tmp_path: Path) -> None:
     """To a terminal that knows no Unicode, and text that is no Unicode."""
     with use_cassette(tmp_path / "x.yaml", "new"):

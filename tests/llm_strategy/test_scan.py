@@ -364,6 +364,23 @@ def test_a_pipe_is_not_waited_for(project: Path, capsys: pytest.CaptureFixture[s
     assert "b.yaml:1: OpenAI" in printed.out
 
 
+def test_a_folder_that_cannot_be_listed_does_not_count_as_clean(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is named, as what cannot be read, and so is a path that no file can have."""
+    # Nobody, not even root, can list a folder by a path as long as that.
+    monkeypatch.chdir(project)
+    for _ in range(20):
+        Path("x" * 250).mkdir()
+        monkeypatch.chdir("x" * 250)
+    monkeypatch.chdir(project)
+
+    assert main(["scan", "x" * 250]) == 5
+    assert "File name too long" in capsys.readouterr().err
+    assert main(["scan", "x" * 300]) == 5
+    assert "File name too long" in capsys.readouterr().err
+
+
 def test_links_stay_links(project: Path) -> None:
     """The file that is meant is fixed."""
     (project / "real.txt").write_text(KEY)
