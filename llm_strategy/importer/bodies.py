@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from llm_strategy.importer.documents import Foreign, find_foreign
+from llm_strategy.importer.documents import Foreign, find_foreign, strict_base64
 from llm_strategy.importer.outcomes import malformed, unsupported
 
 FORM = "application/x-www-form-urlencoded"
@@ -71,7 +70,7 @@ def _encoded(text: str) -> bytes:
 
 def _from_base64(text: str) -> bytes:
     try:
-        return base64.b64decode(text)
+        return strict_base64(text)
     except (ValueError, binascii.Error):
         raise malformed("a body in base64 cannot be decoded") from None
 

@@ -77,6 +77,7 @@ INTERACTIONS: dict[str, tuple[Any, str, str]] = {
         "malformed",
         "decompressed",
     ),
+    "damaged base64": (foreign.vcr(response={"body": {"base64_string": "!!"}}), "malformed", "base64"),
     "broken base64": (foreign.vcr(response={"body": {"base64_string": "A"}}), "malformed", "base64"),
     "a redacted query": (
         foreign.vcr({"method": "GET", "uri": "https://api.openai.com/v1/files?after=REDACTED", "body": None}),
@@ -180,7 +181,7 @@ FILES: dict[str, tuple[bytes, list[tuple[int | None, str, str]]]] = {
         [(0, "unsupported", "hash")],
     ),
     "number.yaml": (b"interactions: " + b"9" * 5000, [(None, "malformed", "no int")]),
-    "binary.yaml": (b"interactions: !!binary '\xc3\xa4'\n", [(None, "malformed", "no list")]),
+    "binary.yaml": (b"interactions: !!binary '\xc3\xa4'\n", [(None, "malformed", "no binary")]),
     "other.db": (b"SQLite format 3\0 but not really", [(None, "malformed", "SQLite")]),
 }
 
