@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     report = importing.report
     code = GOOD
     for path in arguments.paths:
-        if not path.exists():
+        if not os.path.exists(path):
             code = MISSING
         try:
             importing.take(path)

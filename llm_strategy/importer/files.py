@@ -18,15 +18,31 @@ SQLITE = b"SQLite format 3\0"
 
 
 def listed(path: Path) -> Iterator[Path]:
-    """The file that is named, or those of a folder that may hold recordings."""
-    if not path.is_dir():
+    """The file that is named, or those of a folder that may hold recordings.
+
+    So are folders into which it does not look, for `read` to say why: those that cannot be listed, and links to others.
+    """
+    if not os.path.isdir(path):
         yield path
         return
-    for root, folders, names in os.walk(path):
+    closed: list[Path] = []
+    for root, folders, names in os.walk(path, onerror=lambda error: closed.append(Path(error.filename))):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _PASSED_OVER)
         for name in sorted(names):
-            if name.rpartition(".")[2].lower() in _SUFFIXES or _is_cache(name) or "." not in name:
+            if _may_record(name):
                 yield Path(root, name)
+        yield from (Path(root, name) for name in folders if _leads_elsewhere(Path(root, name), path))
+    yield from closed
+
+
+def _may_record(name: str) -> bool:
+    suffix = name.lower().removesuffix(".gz").rpartition(".")[2]
+    return suffix in _SUFFIXES or _is_cache(name) or "." not in name
+
+
+def _leads_elsewhere(folder: Path, given: Path) -> bool:
+    """Whether a folder is a link to what is not looked through anyway."""
+    return os.path.islink(folder) and not folder.resolve().is_relative_to(given.resolve())
 
 
 def _is_cache(name: str) -> bool:
@@ -38,6 +54,9 @@ def read(path: Path) -> bytes:
     """The bytes of a file. Raises NotImported for what is no file, cannot be read, or is too large."""
     try:
         status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            os.listdir(path)  # a folder that cannot be listed says so itself
+            raise unsupported("it is a link to a folder, into which an import does not look; name it, too")
         if not stat.S_ISREG(status.st_mode):
             # A pipe would be waited for, and a device never ends.
             raise unsupported("it is no ordinary file")

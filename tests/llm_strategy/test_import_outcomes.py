@@ -215,6 +215,42 @@ def test_what_is_no_file_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
+def test_folders_that_are_not_looked_through_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that cannot be listed, and a link to one elsewhere, are named; a link to what is read anyway is not."""
+    for path in ("old/calls/a.yaml", "elsewhere/b.yaml"):
+        Path(path).parent.mkdir(parents=True)
+        Path(path).write_text(cassette(foreign.vcr()))
+    Path("old/latest").symlink_to("calls")
+    Path("old/linked").symlink_to("../elsewhere")
+    # Nobody, not even root, can list a folder by a path as long as that.
+    monkeypatch.chdir("old")
+    for _ in range(20):
+        Path("x" * 250).mkdir()
+        monkeypatch.chdir("x" * 250)
+    monkeypatch.chdir(tmp_path)
+    said = run(capsys)
+    assert said["outcomes"] == {"imported": 1, "not_a_model_call": 0, "unsupported": 1, "malformed": 1}
+    link, deep = said["problems"]
+    assert (link["file"], link["outcome"]) == ("old/linked", "unsupported")
+    assert "name it, too" in link["reason"]
+    assert (deep["outcome"], deep["reason"]) == ("malformed", "it cannot be read: file name too long")
+    assert run(capsys, "old/linked", code=0)["outcomes"]["imported"] == 1
+
+
+def test_a_compressed_recording_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a serializer has compressed is found in a folder, and the reason says what helps."""
+    Path("old/calls.yaml.gz").write_bytes(gzip.compress(cassette(foreign.vcr()).encode(), mtime=0))
+    assert "gunzip" in run(capsys)["problems"][0]["reason"]
+
+
+def test_a_path_that_cannot_be_looked_at_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """A path that no file can have ends without a traceback."""
+    said = run(capsys, "x" * 300, code=3)
+    assert said["problems"][0]["reason"] == "it cannot be read: file name too long"
+
+
 def test_other_databases_are_unsupported(capsys: pytest.CaptureFixture[str]) -> None:
     """A database without LangChain's table is named as such."""
     with closing(sqlite3.connect("old/shop.db")) as database:
