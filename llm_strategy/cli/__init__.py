@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         help_text = (module.__doc__ or "").strip().splitlines()[0]
         command = commands.add_parser(
             name,
-            help=help_text.partition(":")[0].rstrip(".").lower(),
+            help=help_text[:1].lower() + help_text[1:].partition(":")[0].rstrip("."),
             description=help_text,
         )
         module.add(command)
