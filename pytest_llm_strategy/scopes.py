@@ -220,9 +220,11 @@ class FixtureScopes:
     def setting_up(self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Iterator[None]:
         """The setup of a fixture; its teardown gets the same scope again."""
         session = self.session
+        module = self._module(fixturedef, request)
         opened = session.open(
-            session.fixture_path(self._module(fixturedef), fixturedef.argname, _parameter(fixturedef, request)),
-            owner=f"{self._module(fixturedef)}::{fixturedef.argname}",
+            session.fixture_path(module, fixturedef.argname, _parameter(fixturedef, request)),
+            owner=f"{module}::{fixturedef.argname}",
+            shared=_has_others(fixturedef, request, module),
             command="pytest --llm-record",
         )
         passed = False
@@ -245,20 +247,48 @@ class FixtureScopes:
             session.leave(opened)
             fixturedef.addfinalizer(lambda: session.enter(opened))
 
-    def _module(self, fixturedef: pytest.FixtureDef[Any]) -> str:
-        """The file that defines the fixture, relative to rootdir; where that is elsewhere, its module's name.
+    def _module(self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> str:
+        """The file that defines the fixture, relative to rootdir; its module's name where that is elsewhere.
 
-        pytest makes one of `setUpClass` and the like, which belongs to the file with the class.
+        `setUpClass`, `setup_class` and `setup_module` are fixtures that pytest makes: theirs is the file of the tests.
         """
-        function = fixturedef.func
-        while hasattr(function, "__wrapped__"):
-            function = function.__wrapped__
+        function = _function(fixturedef)
         code = getattr(function, "__code__", None)
-        if code is not None:
+        # Where the interpreter lies below rootdir, its packages do too, at a place that names its version.
+        if code is not None and not _INSTALLED & set(Path(code.co_filename).parts):
             relative = os.path.relpath(code.co_filename, self.root)
             if not relative.startswith(".."):
                 return relative.replace(os.sep, "/")
-        return fixturedef.baseid.partition("::")[0] or getattr(function, "__module__", "fixtures").replace(".", "/")
+        made_for: str = request.node.nodeid.partition("::")[0]
+        if made_for and _is_pytests_own(function):
+            return made_for
+        return getattr(function, "__module__", "fixtures").replace(".", "/")
+
+
+_INSTALLED = {"site-packages", "dist-packages"}
+
+
+def _function(fixturedef: pytest.FixtureDef[Any]) -> Any:
+    """What the project has written: other plugins put functions of their own around it."""
+    function = fixturedef.func
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    return function
+
+
+def _is_pytests_own(function: Any) -> bool:
+    return getattr(function, "__module__", "").startswith("_pytest.")
+
+
+def _has_others(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest, module: str) -> bool:
+    """Whether a run may set the fixture up for other classes, modules or packages, each of which asks for its own.
+
+    A run of some tests then knows nothing of what the others ask. Fixtures of a session, of the module that defines
+    them, and those that pytest makes for a class or module are set up once.
+    """
+    if fixturedef.scope == "session" or _is_pytests_own(_function(fixturedef)):
+        return False
+    return fixturedef.scope != "module" or request.node.nodeid != module
 
 
 def _fail_for(misses: Sequence[CassetteMiss]) -> None:

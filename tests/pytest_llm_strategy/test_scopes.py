@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.pytest_llm_strategy.conftest import Project
@@ -243,25 +245,94 @@ def test_two(found):
     project.pytest("-k", "two and blue").assert_outcomes(passed=1, deselected=3)
 
 
-def test_classes_of_one_name_have_cassettes_of_their_own(project: Project) -> None:
-    """What `setUpClass` asks lies below the file of its class, whose name another file may use as well."""
-    suite = """
+CLASSES = """
 import unittest
+import pytest
 from shop import shop
 
-class Suite(unittest.TestCase):
+def setup_module(module):
+    shop.find("{0} module")
+
+class TestUnit(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.found = shop.find(__name__)
+        shop.find("{0} unittest")
 
-    def test_found(self):
-        assert self.found
+    def test_it(self):
+        pass
+
+class TestPlain:
+    @classmethod
+    def setup_class(cls):
+        shop.find("{0} plain")
+
+    def test_it(self):
+        pass
 """
-    project.write(test_one=suite, test_two=suite)
-    project.pytest("--llm-record").assert_outcomes(passed=2)
-    name = "fixtures/_unittest_setUpClass_fixture_Suite"
-    assert [path.partition("-")[0] for path in project.cassettes] == [f"test_one/{name}", f"test_two/{name}"]
-    project.pytest().assert_outcomes(passed=2)
+
+
+def test_setups_of_classes_belong_to_their_module(project: Project) -> None:
+    """Classes of one name in two modules have a cassette each, which a run of one module leaves alone in the other."""
+    project.write(test_a=CLASSES.format("a"), test_b=CLASSES.format("b"))
+    project.pytest("--llm-record").assert_outcomes(passed=4)
+    folders = [Path(name).parent.as_posix() for name in project.cassettes]
+    assert folders == ["test_a/fixtures"] * 3 + ["test_b/fixtures"] * 3
+    project.pytest("--llm-record", "test_a.py").assert_outcomes(passed=2)
+    project.pytest("--llm-record=all", "test_b.py").assert_outcomes(passed=2)
+    project.pytest().assert_outcomes(passed=4)
+
+
+@pytest.mark.parametrize("mode", ["new", "all"])
+def test_a_run_of_some_keeps_what_a_fixture_asks_for_others(project: Project, mode: str) -> None:
+    """A fixture that is set up for several modules or classes loses no recording when it is set up for one of them."""
+    project.write(
+        conftest="""
+import pytest
+from shop import shop
+
+@pytest.fixture(scope="module")
+def found(request):
+    return shop.find(request.module.__name__)
+""",
+        test_a="def test_it(found):\n    assert found\n",
+        test_b="""
+import pytest
+from shop import shop
+
+@pytest.fixture(scope="class")
+def of_class(request):
+    return shop.find(request.cls.__name__)
+
+class TestOne:
+    def test_it(self, found, of_class):
+        assert found and of_class
+
+class TestTwo:
+    def test_it(self, found, of_class):
+        assert found and of_class
+""",
+    )
+    project.pytest("--llm-record").assert_outcomes(passed=3)
+    project.pytest(f"--llm-record={mode}", "test_b.py::TestTwo").assert_outcomes(passed=1)
+    asked = project.asked
+    project.pytest().assert_outcomes(passed=3)
+    assert project.asked == asked
+
+
+def test_a_fixture_of_an_installed_package_goes_by_its_module(project: Project) -> None:
+    """Where the environment lies inside of the project, no cassette's path names it or the version of Python."""
+    plugin = project.path / ".venv/lib/python3/site-packages/wide_plugin.py"
+    plugin.parent.mkdir(parents=True)
+    plugin.write_text(
+        "import pytest\nfrom shop import shop\n\n"
+        "@pytest.fixture(scope='session')\ndef found():\n    return shop.find('wide')\n"
+    )
+    project.write(
+        conftest=f"import sys\nsys.path.append({str(plugin.parent)!r})\npytest_plugins = ['wide_plugin']\n",
+        test_a="def test_it(found):\n    assert found\n",
+    )
+    project.pytest("--llm-record").assert_outcomes(passed=1)
+    assert project.cassettes == ["wide_plugin/fixtures/found.yaml"]
 
 
 def test_a_call_at_import_is_a_miss(project: Project) -> None:
