@@ -47,7 +47,7 @@ class _Row:
 
     @property
     def answered(self) -> str:
-        return ", ".join(map(printable, self.answered_by)) or "nobody yet"
+        return ", ".join(map(printable, self.answered_by)) or ("an unnamed model" if self.calls else "nobody yet")
 
     @property
     def notes(self) -> str:

@@ -15,6 +15,7 @@ from llm_strategy.cli.outcome import GOOD, USAGE, complain
 from llm_strategy.cli.places import files
 from llm_strategy.cli.recordings import AmbiguousKey, add_folder, is_key, with_key
 from llm_strategy.cli.replies import whole_reply
+from llm_strategy.difference.hunks import visible
 from llm_strategy.errors import CassetteError
 from llm_strategy.log import Call
 from llm_strategy.redaction import each_text, scrub, scrub_reply
@@ -67,13 +68,16 @@ def _call_json(file: str, call: Call) -> str:
 
 
 def _call_text(file: str, call: Call) -> str:
-    lines = [f"=== {file}: {call.function or 'a call'} ({call.request.model}), key {call.key[:12]}"]
+    model = f" ({call.request.model})" if call.request.model else ""
+    lines = [f"=== {file}: {call.function or 'a call'}{model}, key {call.key[:12]}"]
     lines += [f"--- {message.role}\n{scrub(message_text(message))}" for message in call.request.messages]
     response = call.response
     count = len(response.pieces)
     came = f", in {count} piece{'s' * (count != 1)}" if count else ""
     came += ", closed early" if response.closed_early else ""
-    return "\n".join([*lines, f"--- reply{came}\n{scrub_reply(whole_reply(response))}\n"])
+    text = "\n".join([*lines, f"--- reply{came}\n{scrub_reply(whole_reply(response))}\n"])
+    # Models and recordings of others must not steer the terminal.
+    return "\n".join(map(visible, text.split("\n")))
 
 
 def _response_json(response: Response) -> dict[str, JSON]:

@@ -22,6 +22,7 @@ from llm_strategy.wire.chat_completions import error_message
 from llm_strategy.wire.contents import described, sealed
 from llm_strategy.wire.format import Answer, Format
 from llm_strategy.wire.ignoring import without_ignored
+from llm_strategy.wire.json_text import is_base64
 from llm_strategy.wire.registry import FORMATS, find
 from llm_strategy.wire.sent_bodies import without_boundary
 
@@ -239,7 +240,7 @@ def _response(http: Mapping[str, JSON]) -> Answer:
     body = http.get("body")
     body = parse_text(body) if isinstance(body, str) else body
     if http["status"] >= 400:
-        error = body.get("error", body) if isinstance(body, Mapping) else body
+        error = None if is_base64(body) else body.get("error", body) if isinstance(body, Mapping) else body
         return Answer(error_message(error) if error else "", finish_reason="error")
     said = _decoded(body) if "events" not in http else _decoded_stream(http["events"])
     if said is None:

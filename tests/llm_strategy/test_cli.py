@@ -13,7 +13,9 @@ import pytest
 
 from llm_strategy import Cassette, ChatChain, ScriptedModel, llm_strategy, use_cassette
 from llm_strategy.cli import main
+from tests.llm_strategy import foreign
 from tests.llm_strategy.answers import counting, reply
+from tests.llm_strategy.foreign import cassette
 from tests.llm_strategy.programs import plain_environment
 
 COMMAND = [sys.executable, "-c", "from llm_strategy.cli import main; raise SystemExit(main())"]
@@ -99,6 +101,36 @@ def test_a_path_that_no_file_can_have_is_named(command: str, capsys: pytest.Capt
     """Each command says what is wrong with it, without a traceback."""
     assert main([*command.split(), "x" * 300]) == 5
     assert "File name too long" in capsys.readouterr().err
+
+
+def test_what_came_over_http_reads_well(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a model none is named, an error that is no text is shown as it is kept, and nothing steers a terminal."""
+    Path("old.yaml").write_text(
+        cassette(
+            foreign.vcr({"method": "GET", "uri": "https://api.openai.com/v1/models", "body": None}),
+            foreign.vcr(response={"status": {"code": 502}, "body": {"string": b"<html>\xff"}}),
+            foreign.vcr({"body": '{"model": "m", "messages": [{"role": "user", "content": "\\u001b[31m\\tred"}]}'}),
+        )
+    )
+    assert main(["import", "old.yaml"]) == 0
+    capsys.readouterr()
+
+    assert main(["show", "cassettes/old.yaml"]) == 0
+    printed = capsys.readouterr().out
+    assert "=== cassettes/old.yaml: a call, key " in printed
+    assert '--- reply\n{\n  "base64": "PGh0bWw+/w=="\n}\n' in printed
+    assert "--- user\n\\x1b[31m\tred\n" in printed
+
+
+def test_ls_does_not_say_that_nobody_answered(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A recording that names no model was answered all the same."""
+    models = foreign.vcr({"method": "GET", "uri": "https://api.openai.com/v1/models", "body": None}, {"body": "{}"})
+    Path("old.yaml").write_text(cassette(models))
+    assert main(["import", "old.yaml"]) == 0
+    capsys.readouterr()
+
+    assert main(["ls", "cassettes/old.yaml"]) == 0
+    assert "cassettes/old.yaml: 1 call, answered by an unnamed model\n" in capsys.readouterr().out
 
 
 def test_show_prints_any_text(tmp_path: Path) -> None:
