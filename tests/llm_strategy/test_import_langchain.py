@@ -166,6 +166,11 @@ ROWS = {
     ),
     "an answer that is none": ((PROMPT, f"{CHAT}---[('stop', None)]", 0, "Hi!"), "none of a chat model"),
     "settings that run something": ((PROMPT, f"{CHAT}---__import__('os').system('touch hacked')", 0, "{}"), "name"),
+    "a model that streams": (
+        (PROMPT, CHAT.replace('"gpt-5-mini"', '"gpt-5-mini", "streaming": true') + "---[]", 0, generation("Hi!")),
+        "streamed",
+    ),
+    "a call that streams": ((PROMPT, f"{CHAT}---[('stream', True)]", 0, generation("Hi!")), "streamed"),
     "the Responses API": (
         (PROMPT, CHAT.replace('"gpt-5-mini"', '"gpt-5-mini", "use_responses_api": true') + "---[]", 0, generation("")),
         "Responses",

@@ -33,6 +33,8 @@ def cached_request(prompt: str, llm: str) -> tuple[str, dict[str, JSON]]:
         raise ValueError(f"ChatOpenAI cannot make this call: {error}") from None
     if answers_items:
         raise ValueError(f"it went to the Responses API, whose answer the cache does not have as it was{_RECORD}")
+    if model.streaming or settings.get("stream"):
+        raise ValueError(f"it was streamed, in pieces that the cache does not have{_RECORD}")
     body = {name: value for name, value in payload.items() if name not in _NO_BODY}
     address = f"{str(model.root_client.base_url).rstrip('/')}/chat/completions"
     return address, {**body, "stream": False, **(payload.get("extra_body") or {})}
