@@ -60,7 +60,7 @@ def _node(root: Path, folders: list[str], below: list[str], stem: str) -> str | 
     if len(below) == 1:
         module = "/".join([*folders, f"{below[0]}.py"])
         known = (root / module).is_file()
-        if known or _TEST_MODULE.fullmatch(below[0]):
+        if (known or _TEST_MODULE.fullmatch(below[0])) and _may_be_test(root / module, stem):
             return f"{module}::{_test(root / module, stem, strict=False)}"
     if not below:
         # The file is not named for the module: whichever has the only such test.
@@ -70,6 +70,12 @@ def _node(root: Path, folders: list[str], below: list[str], stem: str) -> str | 
             ((path, test),) = found
             return f"{path.relative_to(root).as_posix()}::{test}"
     return None
+
+
+def _may_be_test(module: Path, stem: str) -> bool:
+    """Whether a file is named for a test: one that several share (`default_cassette`) has any name."""
+    name = stem.partition("[")[0].rpartition(".")[2]
+    return name.startswith("test") or _test(module, stem, strict=True) is not None
 
 
 def _test(module: Path, stem: str, *, strict: bool) -> str | None:

@@ -79,6 +79,7 @@ PLACES = {
         "tests/test_shop/test_plain[A]-d4ec3a0b.yaml",
         "tests/test_shop.py::test_plain[A]",
     ),
+    "tests/cassettes/test_shop/shared.yaml": ("tests/cassettes/test_shop/shared.yaml", None),
     # promptecho and pytest-vcr: <folder of the module>/cassettes/<test>.yaml
     "tests/cassettes/test_search.yaml": (
         "tests/test_shop/TestShop.test_search.yaml",
