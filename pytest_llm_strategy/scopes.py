@@ -124,6 +124,9 @@ class TestScope:
 
     def _fail(self, misses: list[CassetteMiss]) -> None:
         self._told = len(self.session.missed(self.opened))
+        # What unittest has caught would be reported in the place of what is raised here.
+        caught = getattr(self.item, "_excinfo", None) or []
+        caught[:] = [info for info in caught if find_miss(info.value) is None]
         text = "\n\n".join(dict.fromkeys(str(miss) for miss in misses))
         if self.session.mode == "dry":
             asked = text.splitlines()[0].removeprefix("no recording answers this call of ")

@@ -265,3 +265,63 @@ def test_child():
     result = project.pytest()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["no recording answers this call of count (*shop.py:*)"])
+
+
+SHARED_MISSES = """
+import unittest
+import pytest
+from shop import ITEM, count
+
+@pytest.fixture(scope="module")
+def counted():
+    return count(ITEM, "{0}")
+
+@pytest.fixture(scope="module")
+def yielded():
+    yield count(ITEM, "{0}")
+
+class TestPlain:
+    @classmethod
+    def setup_class(cls):
+        count(ITEM, "{0}")
+
+    def test_one(self):
+        pass
+
+    def test_two(self):
+        pass
+
+def test_one(counted):
+    assert counted == 1
+
+def test_two(counted):
+    assert counted == 1
+
+def test_three(yielded):
+    assert yielded == 1
+
+def test_four(yielded):
+    assert yielded == 1
+
+class TestUnit(unittest.TestCase):
+    def test_it(self):
+        count(ITEM, "{0}")
+
+@pytest.mark.asyncio
+async def test_async():
+    count(ITEM, "{0}")
+"""
+
+
+def test_a_miss_is_the_same_wherever_it_is_met(project: Project) -> None:
+    """Each test that shares the fixture shows it, unittest and asynchronous tests as shortly as others; dry skips all."""
+    project.write(shop=SHOP, test_shop=SHARED_MISSES.format("north"))
+    project.pytest("--llm-record").assert_outcomes(passed=8)
+    project.write(test_shop=SHARED_MISSES.format("south"))
+    result = project.pytest()
+    result.assert_outcomes(failed=2, errors=6)
+    shown = result.stdout.str()
+    assert shown.count("\nno recording answers this call of count") == 8
+    result.stdout.no_fnmatch_line("*CassetteMiss*")
+    result.stdout.no_fnmatch_line("*AssertionError*")
+    project.pytest("--llm-record=dry").assert_outcomes(skipped=8)
