@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from llm_strategy import Session
+
 _MISSING = (
     r"Missing credentials|api_key client option must be set"
     r"|[A-Z]+_API_KEY[^\n]*(?:not set|environment variable|missing)"
@@ -17,9 +19,14 @@ where every call is replayed. Name the model instead: @llm_strategy("openai:NAME
 makes the client when it is needed: llm_strategy(lambda: ChatOpenAI(model="NAME"), name="openai:NAME"). For clients
 that the program asks itself, `llm_http = true` records their calls and, in replay, sets a placeholder for the key."""
 
+_CURE_WHERE_ASKED = """
+llm-strategy: a provider's client is built while the module is imported, and its SDK wants a key. This run may ask the
+provider: set the key in the environment. Where nothing new is to be recorded, plain `pytest` sets a placeholder."""
 
-def explain(report: pytest.CollectReport) -> None:
+
+def explain(report: pytest.CollectReport, session: Session) -> None:
     """Add the cure to the error of a module that could not be collected for want of a key."""
+    cure = _CURE_WHERE_ASKED if session.http and session.mode not in ("replay", "dry") else _CURE
     if report.failed and re.search(_MISSING, str(report.longrepr), re.IGNORECASE):
-        report.sections.append(("llm-strategy", _CURE.strip()))
-        report.longrepr = f"{report.longrepr}\n{_CURE}"
+        report.sections.append(("llm-strategy", cure.strip()))
+        report.longrepr = f"{report.longrepr}\n{cure}"

@@ -251,7 +251,7 @@ def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     report = yield
-    credentials.explain(report)
+    credentials.explain(report, collector.config.stash[SESSION])
     if not collector.config.stash[SESSION].idle:
         reports.scrub(report)
     return report

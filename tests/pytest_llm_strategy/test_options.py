@@ -191,3 +191,14 @@ def find(query: str) -> list[str]:
     result = project.pytest()
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(['*Name the model instead: @llm_strategy("openai:NAME")*'])
+
+
+@pytest.mark.parametrize("mode", ["new", "all", "live"])
+def test_missing_credentials_where_http_calls_are_recorded(project: Project, mode: str) -> None:
+    """The project has done what replay needs; a run that asks the provider says that it needs the key itself."""
+    project.write(test_shop="from openai import OpenAI\n\nclient = OpenAI()\n\ndef test_nothing():\n    pass\n")
+    result = project.pytest("-o", "llm_http=true", f"--llm-record={mode}")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*set the key in the environment*"])
+    result.stdout.no_fnmatch_line("*Name the model instead*")
+    project.pytest("-o", "llm_http=true").assert_outcomes(passed=1)
