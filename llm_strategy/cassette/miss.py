@@ -77,10 +77,9 @@ def _reason(scope: CassetteScope, ask: Ask, occurrence: int) -> tuple[tuple[str,
         count = sum(entry.key == ask.request.key for entry in scope.file.entries)
         cause = "asked more often than recorded"
         held = "one is recorded" if count == 1 else f"{count} are recorded"
-        return (cause,), [
-            f"{cause}: this is equal request number {occurrence}, and {held} ({shown_place(recorded)}).",
-            'To replay the last answer for all further ones: @pytest.mark.llm_cassette(repeat="last")',
-        ]
+        said = f"{cause}: this is equal request number {occurrence}, and {held} ({shown_place(recorded)})."
+        cure = 'To replay the last answer for all further ones: @pytest.mark.llm_cassette(repeat="last")'
+        return (cause,), [said, cure] if scope.rules.command else [said]
     elsewhere = scope.elsewhere(ask.request.key, occurrence)
     if elsewhere is not None:
         return ("recorded in another cassette",), [f"{path} lacks it; it is recorded by {_recorder(elsewhere)}."]

@@ -152,8 +152,8 @@ def _miss(scope: CassetteScope | OutsideScope, host: str) -> CassetteMiss:
 made {_place(scope)}
 
 It was not made by a client whose calls are recorded (httpx, requests, urllib3, aiohttp, botocore), so no recording
-can answer it: `pytest --llm-record` lets it through, but keeps nothing. Use one of these clients, or, to let it
-pass in replay too: llm_allowed_hosts = {host}"""
+can answer it: {_recording(scope)} lets it through, but keeps nothing. Use one of these clients, or, to let it
+pass in replay too: {_allowing(scope, host)}"""
     return CassetteMiss(text, causes=(f"a connection to {host} by a client whose calls are not recorded",))
 
 
@@ -164,9 +164,28 @@ def _refuse_public(scope: CassetteScope | OutsideScope, host: str) -> None:
 
     if isinstance(scope, CassetteScope):
         text = f"a connection to {host} was refused (made {_place(scope)}): {_reason(scope)}. To let it pass: "
-        text += f"llm_allowed_hosts = {host}"
+        text += _allowing(scope, host)
         scope.note(text)
         raise ConnectionRefusedError(errno.ECONNREFUSED, text)
+
+
+def _is_outside_pytest(scope: CassetteScope | OutsideScope) -> bool:
+    from llm_strategy.cassette.scope import CassetteScope
+
+    return isinstance(scope, CassetteScope) and scope.rules.command is None
+
+
+def _recording(scope: CassetteScope | OutsideScope) -> str:
+    return "mode 'new'" if _is_outside_pytest(scope) else "`pytest --llm-record`"
+
+
+def _allowing(scope: CassetteScope | OutsideScope, host: str) -> str:
+    """What says that a host may be reached."""
+    if _is_outside_pytest(scope):
+        from llm_strategy.http.settings import ALLOWED_HOSTS
+
+        return f"{ALLOWED_HOSTS}={host}"
+    return f"llm_allowed_hosts = {host}"
 
 
 def _reason(scope: CassetteScope | OutsideScope) -> str:

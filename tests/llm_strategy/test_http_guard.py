@@ -22,6 +22,7 @@ from llm_strategy.http import destinations
 from llm_strategy.http.guard import OUT_OF_REACH
 from llm_strategy.session import Session
 from tests.documentation.tables import document, rows
+from tests.llm_strategy.programs import output
 from tests.llm_strategy.test_http import NOWHERE, serving
 
 PROVIDER = "api.openai.com"
@@ -128,6 +129,25 @@ def test_the_error_says_where_the_connection_was_made(path: Path) -> None:
     assert "a connection to api.anthropic.com is refused" in text
     assert f"made at {Path(__file__).relative_to(Path.cwd())}:" in text
     assert "`pytest --llm-record` lets it through, but keeps nothing" in text
+
+
+def test_outside_pytest_the_cure_is_a_variable(tmp_path: Path) -> None:
+    """There are no options of pytest: errors name the mode and the environment variable that mean the same."""
+    program = """
+from urllib.request import urlopen
+from llm_strategy import use_cassette
+for host in ("api.openai.com", "1.1.1.1"):
+    try:
+        with use_cassette("x.yaml", http=True):
+            urlopen(f"http://{host}/")
+    except BaseException as error:
+        print(error)
+"""
+    printed = output(program, cwd=tmp_path)
+    assert "mode 'new' lets it through" in printed
+    assert "LLM_STRATEGY_ALLOWED_HOSTS=api.openai.com" in printed
+    assert "LLM_STRATEGY_ALLOWED_HOSTS=1.1.1.1" in printed
+    assert not any(option in printed for option in ("--llm-record", "llm_allowed_hosts"))
 
 
 def test_what_is_near_passes(path: Path, database: tuple[str, int], tmp_path: Path) -> None:

@@ -693,6 +693,21 @@ def test_a_call_that_failed_is_not_in_the_log() -> None:
     assert len(calls) == 0
 
 
+def test_a_miss_outside_pytest_names_no_marker(tmp_path: Path) -> None:
+    """Where more is asked than was recorded, it says how to record, and nothing that only tests have."""
+    program = f"""{PROGRAM}
+try:
+    with use_cassette("x.yaml", "replay"):
+        count(1), count(1)
+except CassetteMiss as miss:
+    print(miss)
+"""
+    output(f"{PROGRAM}with use_cassette('x.yaml', 'new'):\n    count(1)", cwd=tmp_path)
+    printed = output(program, cwd=tmp_path)
+    assert "asked more often than recorded" in printed
+    assert "pytest" not in printed
+
+
 def test_a_plain_thread_of_the_only_open_block_belongs_to_it(tmp_path: Path) -> None:
     """Outside pytest, a thread without a context replays from the block that is open: it never asks on its own."""
     program = """
