@@ -21,7 +21,7 @@ from llm_strategy.cassette.open_blocks import close_to_children, open_to_childre
 from llm_strategy.cassette.scope import CassetteScope, Rules
 from llm_strategy.context import Ask, Scope, Turn, current, enter_block, leave_block
 from llm_strategy.errors import ChangingPromptWarning
-from llm_strategy.http import begin_scope, end_scope
+from llm_strategy.http import begin_scope, check_settings, end_scope
 from llm_strategy.log import CallLog
 from llm_strategy.session import Session, running
 
@@ -65,6 +65,7 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
                 end.callback(give_back)
             scope = self._scope(session, mode, facts, number)
             if scope.http:
+                check_settings()
                 begin_scope()
                 end.callback(end_scope)
             if session is None:

@@ -17,6 +17,13 @@ def uninstall() -> None:
     installation.leave()
 
 
+def check_settings() -> None:
+    """Raise ValueError for what the environment says of HTTP calls and can be no host."""
+    from llm_strategy.http import settings
+
+    settings.variables()
+
+
 def begin_scope() -> None:
     """Begin an HTTP scope, in which child processes take part."""
     from llm_strategy.http import startup

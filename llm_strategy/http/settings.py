@@ -5,6 +5,7 @@ A test runner sets them from its configuration for as long as it runs.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Sequence
@@ -27,11 +28,11 @@ _NO = frozenset(("", "0", "false", "no", "off"))
 
 
 def hosts() -> frozenset[str]:
-    return frozenset(host.lower() for host in _several(os.environ.get(HOSTS, "")))
+    return _hosts(os.environ.get(HOSTS, ""))
 
 
 def allowed_hosts() -> frozenset[str]:
-    return frozenset(host.lower() for host in _several(os.environ.get(ALLOWED_HOSTS, "")))
+    return _hosts(os.environ.get(ALLOWED_HOSTS, ""))
 
 
 def ignored() -> tuple[str, ...]:
@@ -75,32 +76,59 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+@lru_cache(maxsize=32)
+def _hosts(text: str) -> frozenset[str]:
+    """As they stand in addresses: an address of IPv6 without its brackets, a name without the dot at its end."""
+    return frozenset(host.lower().strip("[]").rstrip(".") for host in _several(text))
+
+
 # What a session says
 
 
 def variables(
     *,
-    http_hosts: Sequence[str] | None,
-    allowed_hosts: Sequence[str] | None,
-    http_ignore: Sequence[str] | None,
-    record_errors: bool | None,
+    http_hosts: Sequence[str] | None = None,
+    allowed_hosts: Sequence[str] | None = None,
+    http_ignore: Sequence[str] | None = None,
+    record_errors: bool | None = None,
 ) -> dict[str, str | None]:
-    """The environment variables for these; none for what is None.
+    """The environment variables for these; none for what is None, where the environment has its say.
 
-    Raises ValueError, which names the setting, for what can be no host, and no path into a body.
+    Raises ValueError, which names the setting or variable, for what can be no host, and no path into a body.
     """
     said: dict[str, str | None] = {}
     for name, variable, given in (("http_hosts", HOSTS, http_hosts), ("allowed_hosts", ALLOWED_HOSTS, allowed_hosts)):
+        _check_hosts(variable if given is None else name, _spoken(variable) if given is None else given, variable)
         if given is not None:
-            wrong = next((host for host in given if not _HOST.fullmatch(host)), None)
-            if wrong is not None:
-                raise ValueError(f"{name}: {wrong!r} is no host such as example.com or 192.0.2.0/24")
             said[variable] = " ".join(given)
     if http_ignore is not None:
         said[IGNORE] = joined_paths(http_ignore)
     if record_errors is not None:
         said[RECORD_ERRORS] = str(int(record_errors))
     return said
+
+
+def _spoken(variable: str) -> Sequence[str]:
+    return _several(os.environ.get(variable, ""))
+
+
+def _check_hosts(name: str, hosts: Sequence[str], variable: str) -> None:
+    """What can be no host would match none, and nobody would notice."""
+    allows = variable == ALLOWED_HOSTS
+    wrong = next((host for host in hosts if not _is_host(host, networks=allows)), None)
+    if wrong is not None:
+        like = "example.com or 192.0.2.0/24" if allows else "example.com or 192.0.2.7"
+        raise ValueError(f"{name}: {wrong!r} is no host such as {like}, without scheme, port and path")
+
+
+def _is_host(text: str, *, networks: bool) -> bool:
+    if _NAME.fullmatch(text):
+        return True
+    try:
+        ipaddress.ip_network(text.strip("[]"), strict=False)
+    except ValueError:
+        return False
+    return networks or "/" not in text
 
 
 def joined_paths(paths: Sequence[str]) -> str:
@@ -113,4 +141,4 @@ def joined_paths(paths: Sequence[str]) -> str:
     return "\n".join(paths)
 
 
-_HOST = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?|[\d.]+/\d+|\[?[\da-fA-F:.]+\]?(?:/\d+)?")
+_NAME = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?")

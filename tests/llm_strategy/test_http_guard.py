@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import re
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import uvloop
 from llm_strategy import CassetteMiss, use_cassette
 from llm_strategy.http import destinations
 from llm_strategy.http.guard import OUT_OF_REACH
+from llm_strategy.http.hosts import is_named
 from llm_strategy.session import Session
 from tests.documentation.tables import document, rows
 from tests.llm_strategy.programs import output
@@ -148,6 +150,22 @@ for host in ("api.openai.com", "1.1.1.1"):
     assert "LLM_STRATEGY_ALLOWED_HOSTS=api.openai.com" in printed
     assert "LLM_STRATEGY_ALLOWED_HOSTS=1.1.1.1" in printed
     assert not any(option in printed for option in ("--llm-record", "llm_allowed_hosts"))
+
+
+@pytest.mark.parametrize("variable", ["LLM_STRATEGY_HTTP_HOSTS", "LLM_STRATEGY_ALLOWED_HOSTS"])
+@pytest.mark.parametrize("host", ["127.0.0.1:8765", "http://example.com/v1", "*.example.com"])
+def test_what_is_no_host_is_refused(host: str, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would match none, and nothing would be recorded without a word."""
+    monkeypatch.setenv(variable, f"example.com {host}")
+    with pytest.raises(ValueError, match=f"{variable}: '{re.escape(host)}' is no host"):
+        use_cassette(tmp_path / "x.yaml", http=True).__enter__()
+
+
+@pytest.mark.parametrize("host", ["[::1]", "::1", "Example.COM.", "localhost"])
+def test_a_host_is_known_however_it_is_written(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the brackets of an address of IPv6, with the dot at the end of a name, in capitals."""
+    monkeypatch.setenv("LLM_STRATEGY_HTTP_HOSTS", host)
+    assert is_named({"[::1]": "::1", "Example.COM.": "api.example.com"}.get(host, host))
 
 
 def test_what_is_near_passes(path: Path, database: tuple[str, int], tmp_path: Path) -> None:

@@ -241,6 +241,11 @@ def test_it():
     ("option", "message"),
     [
         ("llm_http_hosts=https://x.example.com/v1", "llm_http_hosts: 'https://x.example.com/v1' is no host*"),
+        (
+            "llm_http_hosts=127.0.0.1:8765",
+            "llm_http_hosts: '127.0.0.1:8765' is no host*, without scheme, port and path",
+        ),
+        ("llm_http_hosts=192.0.2.0/24", "llm_http_hosts: '192.0.2.0/24' is no host*"),
         ("llm_allowed_hosts=a/b", "llm_allowed_hosts: 'a/b' is no host*"),
         ("llm_http_ignore=user", "llm_http_ignore: 'user' is no path*"),
     ],
