@@ -17,7 +17,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.stub import Stubber
 from urllib3.exceptions import ProtocolError
 
-from llm_strategy import Cassette, CassetteMiss, SecretFound, use_cassette
+from llm_strategy import Cassette, CassetteError, CassetteMiss, SecretFound, use_cassette
 from llm_strategy.session import Session
 from tests.llm_strategy.client_calls import bedrock, no_settings
 from tests.llm_strategy.loopback import HANG_UP, Loopback, Reply, completion, failure, streaming
@@ -347,6 +347,15 @@ with Loopback(*[completion("yes")] * 9) as server, use_cassette("x.yaml", "new",
 """
     printed = output(program, cwd=tmp_path).splitlines()
     assert printed == ["CassetteError 1 True True", "HTTPClientError 2 True True"]
+
+
+@pytest.mark.parametrize("reader", ["read", "read1 by seven", "readinto", "read_chunked", "iteration", "data"])
+def test_what_cannot_be_recorded_is_said_however_it_is_read(path: Path, reader: str) -> None:
+    """It is no broken connection: http.client would take any ValueError for one."""
+    too_long = completion("x" * (1 << 24))
+    refused = pytest.raises(CassetteError, match="cannot be recorded: a line of more than")
+    with Loopback(too_long) as server, use_cassette(path, "new", http=True), refused:
+        READERS[reader](opened(server.url))
 
 
 def test_a_mock_answers_itself(path: Path) -> None:

@@ -285,6 +285,7 @@ class _Wire(io.RawIOBase):
         self._left = memoryview(head.encode("latin-1", "replace"))
         self._source = source
         self._more = True
+        self._error: ValueError | None = None
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         return io.BufferedReader(self)
@@ -294,12 +295,22 @@ class _Wire(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         if not self._left and self._more:
-            piece = self._source.pull()
-            self._more = piece is not None
-            self._left = memoryview(_LAST_CHUNK if piece is None else b"%x\r\n%b\r\n" % (len(piece), piece))
+            self._left = memoryview(self._chunk())
         read = min(len(buffer), len(self._left))
         buffer[:read], self._left = self._left[:read], self._left[read:]
         return read
+
+    def _chunk(self) -> bytes:
+        if self._error is not None:
+            raise self._error
+        try:
+            piece = self._source.pull()
+        except ValueError as error:
+            # Where http.client reads how long a chunk is, it takes one for the end of the connection.
+            self._error = error
+            return b"1\r\n"
+        self._more = piece is not None
+        return _LAST_CHUNK if piece is None else b"%x\r\n%b\r\n" % (len(piece), piece)
 
     def close(self) -> None:
         if not self.closed:
