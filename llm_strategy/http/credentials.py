@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 from llm_strategy import known_secrets
 
@@ -28,6 +28,17 @@ _PARAMETERS = frozenset(
 def is_secret_parameter(name: str) -> bool:
     """Whether a parameter of a query holds a credential or a signature."""
     return name.lower() in _PARAMETERS
+
+
+def without_secret_parameters(address: str) -> str:
+    """An address without the parameters that hold credentials or signatures."""
+    place, mark, rest = address.partition("?")
+    query, hash_sign, fragment = rest.partition("#")
+    given = query.split("&")
+    kept = [pair for pair in given if not is_secret_parameter(unquote_plus(pair.partition("=")[0]))]
+    if len(kept) == len(given):
+        return address
+    return place + mark * bool(kept) + "&".join(kept) + hash_sign + fragment
 
 
 def remember(headers: Mapping[str, str], query: str) -> None:

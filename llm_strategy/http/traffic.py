@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from llm_strategy.errors import CassetteError
 from llm_strategy.http import settings
-from llm_strategy.http.credentials import is_secret_parameter
+from llm_strategy.http.credentials import is_secret_parameter, without_secret_parameters
 from llm_strategy.values import JSON
 from llm_strategy.wire.bodies import answer_pieces, pack_answer
 from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse, request_of
@@ -69,7 +69,8 @@ def http_response(
     kept: dict[str, JSON] = {}
     for name, value in ((name.lower(), value) for name, value in headers):
         if name in names:
-            kept[name] = f"{kept[name]}, {value}" if name in kept else value
+            said_here = without_secret_parameters(value) if name == "location" else value
+            kept[name] = f"{kept[name]}, {said_here}" if name in kept else said_here
     http: dict[str, JSON] = {"status": status}
     if kept:
         http["headers"] = kept

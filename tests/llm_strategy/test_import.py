@@ -219,6 +219,15 @@ def test_credentials_do_not_come_along(kind: str, imported: Callable[..., dict[s
     assert "cookie" not in text.lower()
 
 
+def test_a_redirect_does_not_keep_the_key_of_its_address(imported: Callable[..., dict[str, Any]]) -> None:
+    """The header location is an address like that of a request: without what grants access, with all the rest."""
+    to = "https://api.openai.com/v1/files/a?key=my-own-gateway-key&alt=media#top"
+    answer = {"status": {"code": 302}, "headers": {"location": [to]}, "body": {"string": ""}}
+    imported(cassette(foreign.vcr(response=answer)))
+    (call,) = Cassette(CASSETTE)
+    assert call.response.http["headers"] == {"location": "https://api.openai.com/v1/files/a?alt=media#top"}
+
+
 def test_a_known_key_of_this_machine_is_scrubbed(
     imported: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
