@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, quote_plus, unquote
 
 from llm_strategy.http.credentials import sent
 from llm_strategy.http.exchange import repeats
@@ -15,6 +15,7 @@ from llm_strategy.http.traffic import RECEIVED, http_request, http_response, is_
 from llm_strategy.importer.interactions import Answered, Asked, Interaction, Pairs, values
 from llm_strategy.importer.outcomes import NotImported, malformed, unsupported
 from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse
+from llm_strategy.wire.sent_bodies import decompressed
 
 _SHORTEST = 12
 """Shorter secrets ("1", "true", "test") stand in ordinary text as well."""
@@ -68,10 +69,9 @@ def _call(asked: Asked, answered: Answered, secrets: Sequence[bytes]) -> Found:
     if not asked.body and "REDACTED" in asked.url.query:
         return Found(problem=unsupported("the recorder has redacted its query, so that no real call equals it"))
     headers = _mapping(asked.headers)
+    body = _without(decompressed(asked.body, headers.get("content-encoding", "")), secrets)
     try:
-        request = http_request(
-            asked.method, _address(asked.url), asked.url.query, headers, _without(asked.body, secrets)
-        )
+        request = http_request(asked.method, _address(asked.url), asked.url.query, headers, body)
         names = RECEIVED | {"content-encoding"} if answered.compressed else RECEIVED
         response = http_response(answered.status, answered.headers, _without(answered.body, secrets), names=names)
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
@@ -93,11 +93,15 @@ def _credentials(sides: Iterable[tuple[Asked, Answered]]) -> list[bytes]:
     """The credentials and cookies in the headers of a file: the bodies may repeat them. The longest come first."""
     found: dict[str, None] = {}
     for asked, answered in sides:
-        credentials = sent(_mapping(asked.headers), asked.url.query)
+        credentials = [*sent(_mapping(asked.headers), asked.url.query), unquote(asked.url.password or "")]
         found |= dict.fromkeys(secret for secret in credentials if len(secret) >= _SHORTEST)
         for cookie in (*values(asked.headers, "cookie"), *values(answered.headers, "set-cookie")):
             found |= dict.fromkeys(_cookies(cookie))
-    return [secret.encode("utf-8", "surrogatepass") for secret in sorted(found, key=len, reverse=True)]
+    # As they are, in JSON that escapes slashes, and in forms.
+    written = {
+        form for secret in found for form in (secret, secret.replace("/", "\\/"), quote_plus(secret, errors="replace"))
+    }
+    return [form.encode("utf-8", "surrogatepass") for form in sorted(written, key=lambda form: (-len(form), form))]
 
 
 def _cookies(header: str) -> Iterator[str]:

@@ -26,7 +26,7 @@ def parse_sent(body: bytes, content_type: str = "", encoding: str = "") -> JSON:
     A form is `{"form": {name: value}}`, what is sent in parts `{"multipart": [part]}`; what cannot be read as what its
     headers say is taken as it is.
     """
-    body = _decompressed(body, encoding.strip().lower())
+    body = decompressed(body, encoding)
     kind = content_type.partition(";")[0].strip().lower()
     if kind == _FORM:
         return _form(body)
@@ -44,7 +44,9 @@ def without_boundary(content_type: str) -> str:
     return _BOUNDARY.sub("", content_type)
 
 
-def _decompressed(body: bytes, encoding: str) -> bytes:
+def decompressed(body: bytes, encoding: str) -> bytes:
+    """A request's body without the compression that its header names; as it is, where it has none."""
+    encoding = encoding.strip().lower()
     try:
         if encoding in ("gzip", "x-gzip"):
             return gzip.decompress(body)

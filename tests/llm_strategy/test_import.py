@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -217,6 +218,29 @@ def test_credentials_do_not_come_along(kind: str, imported: Callable[..., dict[s
     assert secret not in text
     assert "zyxwvutsrqponmlk" not in text
     assert "cookie" not in text.lower()
+
+
+REPEATED = {
+    "with escaped slashes": (b'{"model": "my\\/own+gateway-key"}', {}),
+    "in a form": (b"model=my%2Fown%2Bgateway-key", {"content-type": ["application/x-www-form-urlencoded"]}),
+    "compressed": (gzip.compress(b'{"model": "my/own+gateway-key"}', mtime=0), {"content-encoding": ["gzip"]}),
+}
+
+
+@pytest.mark.parametrize("how", REPEATED)
+def test_credentials_are_found_however_a_body_repeats_them(how: str, imported: Callable[..., dict[str, Any]]) -> None:
+    """A body that writes a key of the headers, or a password of the address, in its own way does not keep it."""
+    body, headers = REPEATED[how]
+    said = imported(
+        cassette(
+            foreign.vcr({"body": body, "headers": {"x-api-key": ["my/own+gateway-key"], **headers}}),
+            foreign.vcr(
+                {"body": body, "headers": headers, "uri": "https://me:my%2Fown+gateway-key@api.openai.com/v1/responses"}
+            ),
+        )
+    )
+    assert outcomes(said) == {"imported": 2}
+    assert "gateway-key" not in CASSETTE.read_text(encoding="utf-8")
 
 
 def test_a_redirect_does_not_keep_the_key_of_its_address(imported: Callable[..., dict[str, Any]]) -> None:
