@@ -113,6 +113,8 @@ class HTTPResponse(Answer):
         """The response in an envelope. Raises KeyError or TypeError for what is none."""
         if type(http["status"]) is not int:
             raise TypeError("its status is no whole number")
+        if not isinstance(http.get("events", []), list):
+            raise TypeError("its events are no list")
         return cls(http, lacking)
 
     def __eq__(self, other: object) -> bool:
