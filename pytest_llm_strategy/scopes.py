@@ -173,6 +173,10 @@ def _marker_options(item: pytest.Item, session: Session) -> tuple[dict[str, Any]
     if marker is None:
         return {}, None
     options: dict[str, Any] = {**dict(zip(_OPTIONS[:1], marker.args, strict=False)), **marker.kwargs}
+    # Said for a module or class, it holds for a test whose own marker is about something else.
+    for wider in item.iter_markers("llm_cassette"):
+        if "http" in wider.kwargs:
+            options.setdefault("http", wider.kwargs["http"])
     unknown = [*(name for name in options if name not in _OPTIONS), *map(repr, marker.args[1:])]
     try:
         if unknown:

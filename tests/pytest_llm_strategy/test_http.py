@@ -214,6 +214,30 @@ def test_it():
     assert direct.cassettes == []
 
 
+def test_what_a_module_says_of_http_calls_holds_beside_a_tests_own_marker(direct: Project, server: Loopback) -> None:
+    """A marker that is about something else does not turn it off; one that says otherwise does."""
+    direct.write(
+        test_it="""
+import pytest
+from asking import ask
+
+pytestmark = pytest.mark.llm_cassette(http=True)
+
+
+@pytest.mark.llm_cassette(ignore=["$.user"])
+def test_on():
+    ask("hi")
+
+
+@pytest.mark.llm_cassette(http=False)
+def test_off():
+    ask("hi")
+"""
+    )
+    direct.pytest("--llm-record").assert_outcomes(passed=2)
+    assert direct.cassettes == ["test_it/test_on.yaml"]
+
+
 def test_what_differs_from_run_to_run_is_ignored(
     direct: Project, server: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
