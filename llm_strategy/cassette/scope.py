@@ -238,7 +238,7 @@ class CassetteScope(Scope):
         if found is not None:
             size, name = found
             where = f"a file of {size:,} bytes that is given to {ask.site.function or 'a model'}"
-            raise _secret(where, name, _VOLATILE)
+            raise _secret(where, name, _VOLATILE if ask.site.function else "")
 
     def miss(self, ask: Ask, occurrence: int) -> None:
         """Raise CassetteMiss, and keep it: whatever the code under test catches, the test must fail."""

@@ -319,6 +319,16 @@ def test_a_secret_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert server.requests == []
 
 
+def test_the_cure_for_a_secret_in_a_file_is_one_that_there_is(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call over HTTP has no parameter that could be marked."""
+    monkeypatch.setenv("SOME_API_KEY", "secret-of-the-tests-1")
+    sent = {"file": ("a.bin", b"\xff\0secret-of-the-tests-1" + bytes(2000))}
+    with Loopback() as server, use_cassette(path, "new", http=True), pytest.raises(SecretFound) as raised:
+        requests.post(server.url + PATH, files=sent, timeout=TIME)
+    assert str(raised.value).endswith("Pass something else")
+    assert server.requests == []
+
+
 def test_a_full_disk_is_no_broken_connection(tmp_path: Path) -> None:
     """The error names the cassette, and a client that tries again of itself does not pay again."""
     pytest.importorskip("resource", reason="file sizes cannot be limited on this system")
