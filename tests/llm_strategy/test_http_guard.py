@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvloop
 
 from llm_strategy import CassetteMiss, use_cassette
 from llm_strategy.http import destinations
@@ -319,6 +318,7 @@ def test_the_page_lists_what_is_out_of_reach() -> None:
 
 def test_uvloop_is_not_heard(path: Path, database: tuple[str, int]) -> None:
     """A connection of uvloop raises no audit event, so that the guard cannot know of it; asyncio's raises one."""
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is not for Windows")
     heard: list[str] = []
     listening = True
 
@@ -341,6 +341,7 @@ def test_uvloop_is_not_heard(path: Path, database: tuple[str, int]) -> None:
 
 def test_known_clients_are_stopped_on_uvloop_too(path: Path) -> None:
     """What is out of the guard's reach is not out of that of the patches: a client of httpx misses before any socket."""
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is not for Windows")
     from openai import AsyncOpenAI
 
     async def ask() -> None:
