@@ -31,7 +31,7 @@ class Client:
     def generate(self, request):
         body = json.dumps({"messages": [message.content for message in request.messages]}).encode()
         asked = urllib.request.Request(os.environ["SERVER"] + "/chat/completions", body)
-        with urllib.request.urlopen(asked, timeout=1) as reply:
+        with urllib.request.urlopen(asked, timeout=float(os.environ["PATIENCE"])) as reply:
             return Response(json.load(reply)["choices"][0]["message"]["content"])
 
 @llm_strategy(Client())
@@ -58,7 +58,7 @@ pytestmark = pytest.mark.llm_cassette(http=True)
 
 def answer(number):
     asked = {{"model": "m", "messages": [{{"role": "user", "content": str(number)}}]}}
-    reply = httpx.post(os.environ["SERVER"] + "/chat/completions", json=asked, timeout=1)
+    reply = httpx.post(os.environ["SERVER"] + "/chat/completions", json=asked, timeout=float(os.environ["PATIENCE"]))
     return reply.raise_for_status().json()["choices"][0]["message"]["content"]
 {SUITE[SUITE.index("def test_a") - 1 :]}"""
 
@@ -78,7 +78,7 @@ class Project:
 
     def start(self, server: str, *options: str, **environment: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:langsmith_plugin", "-p", "no:randomly", *options]
-        environment = {**plain_environment(), "SERVER": server, **environment}
+        environment = {**plain_environment(), "SERVER": server, "PATIENCE": "60", **environment}
         pipe = subprocess.PIPE
         return subprocess.Popen(
             command, cwd=self.path, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True
@@ -141,7 +141,8 @@ NOTE = "cassettes/test_x/test_b.new.yaml: kept beside the old recording, because
 def test_the_provider_fails_midway(fault: str, project: Project, faults: Faults) -> None:
     """The old cassette is the same to the byte, the answer that had come is beside it, and the summary names it."""
     before = project.contents()
-    printed = project.run(ALL, faults={4: FAULTS[fault]})
+    patience = "1" if fault == "time-out" else "60"
+    printed = project.run(ALL, faults={4: FAULTS[fault]}, PATIENCE=patience)
 
     after = project.contents()
     assert after["test_b.yaml"] == before["test_b.yaml"], printed
