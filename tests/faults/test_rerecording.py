@@ -21,8 +21,10 @@ from tests.llm_strategy.loopback import HANG_UP, Loopback, Reply, Seen, failure
 from tests.llm_strategy.programs import plain_environment
 
 SUITE = '''
-import json, os, urllib.request
+import json, os, signal, urllib.request
 from llm_strategy import FrozenJSON, Request, Response, llm_strategy
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell ignores Ctrl-C
 
 class Client:
     """A model behind a server, asked by the simplest of clients."""

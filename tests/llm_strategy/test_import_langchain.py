@@ -49,6 +49,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(name, raising=False)
     yield
     set_llm_cache(None)
+    while _opened:
+        _opened.pop().dispose()
+
+
+_opened: list[Any] = []
+"""The databases of a test, which the cache does not close."""
 
 
 def caching() -> None:
@@ -56,7 +62,9 @@ def caching() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package says that it is no longer maintained
         cache = pytest.importorskip("langchain_community.cache", reason="LangChain's SQLiteCache is not installed")
-    set_llm_cache(cache.SQLiteCache(str(CACHE)))
+    opened = cache.SQLiteCache(str(CACHE))
+    _opened.append(opened.engine)
+    set_llm_cache(opened)
 
 
 def imported(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
