@@ -307,7 +307,7 @@ def _named(kind: str, looks: str, anchors: str, pattern: tuple[str, str], placeh
     )
 
 
-NAMED: tuple[Rule, ...] = (
+NAMED: tuple[Rule, ...] = (  # told by what stands before them
     Rule(
         "bearer token",
         "Bearer …",
@@ -396,6 +396,5 @@ NAMED: tuple[Rule, ...] = (
         f'"private_key_id": "{hexadecimal(40)}"',
     ),
 )
-"""Secrets that are told by what stands before them."""
 
 SECRETS: tuple[Rule, ...] = (*_PROVIDERS, *_SERVICES, *_ADDRESSES, *NAMED)

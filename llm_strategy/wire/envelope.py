@@ -142,17 +142,6 @@ class HTTPResponse(Answer):
         return dict(self.http)
 
 
-def request_envelope(
-    method: str, url: str, headers: Mapping[str, str], body: JSON, ignore: Iterable[str] = ()
-) -> dict[str, JSON]:
-    """The envelope of a request, with what differs between machines or clients replaced. `body` is None for none.
-
-    `ignore` are paths of values that do not matter; raises ValueError for what is no path.
-    """
-    replaced: dict[str, JSON] = each_text(sealed(_sent(method, url, headers, body, ignore)), replacing())
-    return replaced
-
-
 def request_of(
     method: str,
     url: str,
@@ -160,12 +149,16 @@ def request_of(
     body: JSON,
     ignore: Iterable[str] = (),
     *,
-    is_recorded: Callable[[str], bool] = lambda _key: False,
+    is_recorded: Callable[[str], bool] | None = None,
 ) -> HTTPRequest:
-    """The request in that envelope. `is_recorded` says whether a recording has a key."""
+    """A request, with what differs between machines or clients replaced. `body` is None for none.
+
+    `ignore` are paths of values that do not matter; raises ValueError for what is no path. `is_recorded` says whether
+    a recording has a key.
+    """
     http, change = _sent(method, url, headers, body, ignore), replacing()
     # A body that is what was left of another has nothing in it to replace. A project may have got further rules since.
-    if body is not None and not project_rules.current():
+    if is_recorded is not None and body is not None and not project_rules.current():
         # Addresses and types of content are the same in call after call.
         around = {name: each_text(value, partial(_once, change)) for name, value in http.items() if name != "body"}
         request = HTTPRequest.of({**around, "body": http["body"]})

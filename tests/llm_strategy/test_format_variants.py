@@ -22,7 +22,7 @@ from llm_strategy.values import (
     UriPart,
 )
 from llm_strategy.wire.bodies import pack_answer, parse_body
-from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse, request_envelope
+from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse, request_of
 from llm_strategy.wire.registry import find
 
 RECORDINGS = Path(__file__).parents[2].parent / "shared" / "recordings"
@@ -32,7 +32,7 @@ CALLED = ToolCallPart("c1", "look", {"at": 1})
 
 
 def asked(url: str, body: Any) -> HTTPRequest:
-    return HTTPRequest.of(request_envelope("POST", url, {}, body))
+    return request_of("POST", url, {}, body)
 
 
 def answered(body: bytes | dict[str, Any], content_type: str = "application/json") -> HTTPResponse:

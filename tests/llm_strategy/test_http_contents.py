@@ -24,7 +24,7 @@ from llm_strategy.errors import CassetteError
 from llm_strategy.session import Session
 from llm_strategy.wire.bodies import answer_bytes, pack_answer
 from llm_strategy.wire.contents import contents, described, filled, packed, unpacked
-from llm_strategy.wire.envelope import HTTPRequest, request_envelope
+from llm_strategy.wire.envelope import HTTPRequest, request_of
 from tests.llm_strategy.loopback import Loopback, Reply, completion
 from tests.llm_strategy.test_http import NOWHERE, client, serving
 
@@ -322,7 +322,7 @@ def test_a_rule_by_shape_does_not_look_into_what_is_sent(path: Path) -> None:
     bodies = [
         {"data": encoded(PNG[:2055]) + chance, "text": f"key {chance[1:21]}."} for chance in (chance, chance[::-1])
     ]
-    envelopes = [request_envelope("POST", "https://h/v1/x", {}, body) for body in bodies]
+    envelopes = [request_of("POST", "https://h/v1/x", {}, body).http for body in bodies]
     assert [http["body"]["data"] for http in envelopes] == [body["data"] for body in bodies]
     assert envelopes[0]["body"]["text"] == "key <aws-key-id>."
     assert len({HTTPRequest.of(http).key for http in envelopes}) == 2

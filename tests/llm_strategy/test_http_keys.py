@@ -23,7 +23,7 @@ from llm_strategy.http.traffic import http_request
 from llm_strategy.log import Call
 from llm_strategy.session import Session
 from llm_strategy.wire.contents import packed
-from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse, request_envelope
+from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse, request_of
 from llm_strategy.wire.ignoring import parse_path
 from tests.llm_strategy.providers import Provider, Received
 
@@ -70,7 +70,7 @@ BODIES: dict[str, dict[str, Any]] = {
 
 
 def request(url: str, body: Any, ignore: tuple[str, ...] = ()) -> HTTPRequest:
-    return HTTPRequest.of(request_envelope("POST", url, {}, body, ignore))
+    return request_of("POST", url, {}, body, ignore)
 
 
 def changed(body: Any, old: str, new: str) -> Any:

@@ -25,7 +25,7 @@ from llm_strategy.values import (
     Usage,
 )
 from llm_strategy.wire.embeddings import VECTORS
-from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse, request_envelope
+from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse, request_of
 from llm_strategy.wire.format import Answer, Format
 from llm_strategy.wire.registry import FORMATS
 from tests.llm_strategy.test_formats import sent
@@ -109,7 +109,7 @@ def odd(value: Any, random: Random) -> Any:
 def test_odd_requests(format: Format, random: Random) -> None:
     """A request is shown, compared and read from a cassette again, whatever stands in its body."""
     body = odd(first(format.encode_request, CONVERSATION, PROMPT), random)
-    http = request_envelope("POST", ADDRESSES[format.name], {}, body)
+    http = request_of("POST", ADDRESSES[format.name], {}, body).http
     request = HTTPRequest.of(http)
     assert transcript(request)
     assert request.stored

@@ -28,7 +28,7 @@ from llm_strategy.values import (
 )
 from llm_strategy.wire.bodies import pack_answer
 from llm_strategy.wire.embeddings import VECTORS
-from llm_strategy.wire.envelope import HTTPRequest, HTTPResponse, request_envelope
+from llm_strategy.wire.envelope import HTTPResponse, request_of
 from llm_strategy.wire.format import Answer, Format
 from llm_strategy.wire.registry import FORMATS, find
 from tests.llm_strategy.test_formats import (
@@ -807,7 +807,7 @@ def test_a_stream_is_understood(events: list[Any], answer: Answer) -> None:
 
 
 def key(name: str, body: Any) -> str:
-    return HTTPRequest.of(request_envelope("POST", url(name), {}, body)).key
+    return request_of("POST", url(name), {}, body).key
 
 
 def permuted(value: Any) -> Any:
@@ -928,7 +928,7 @@ def test_a_path_tells_the_format(path: str, name: str | None) -> None:
 )
 def test_a_body_of_another_application_is_refused(address: str, body: dict[str, Any]) -> None:
     """At a path that others may have as well, a body without what the provider's has is shown as it is."""
-    request = HTTPRequest.of(request_envelope("POST", address, {}, body))
+    request = request_of("POST", address, {}, body)
     assert request.messages[0].content.startswith("POST /")
 
 
