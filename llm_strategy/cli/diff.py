@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from llm_strategy.cassette.changes import Change, changes
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.naming import NEW_SUFFIX
 from llm_strategy.cassette.rerecording import replaced_path
 from llm_strategy.cassette.store import open_file
-from llm_strategy.cli.changes import Change, changes
 from llm_strategy.cli.outcome import GOOD, MISSING, USAGE, complain
 from llm_strategy.cli.places import files
 from llm_strategy.cli.recordings import AmbiguousKey, add_folder, is_key, with_key

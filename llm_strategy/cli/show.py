@@ -8,13 +8,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from llm_strategy.cassette.answers import whole_reply
 from llm_strategy.cassette.blob_files import by_reference
 from llm_strategy.cassette.miss import shown
 from llm_strategy.cassette.recordings import Cassette
 from llm_strategy.cli.outcome import GOOD, USAGE, complain
 from llm_strategy.cli.places import files
 from llm_strategy.cli.recordings import AmbiguousKey, add_folder, is_key, with_key
-from llm_strategy.cli.replies import whole_reply
 from llm_strategy.difference.hunks import visible
 from llm_strategy.errors import CassetteError
 from llm_strategy.log import Call

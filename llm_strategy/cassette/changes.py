@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from llm_strategy.cassette.answers import beside, envelope, reply_text
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.miss import shown_place
 from llm_strategy.cassette.pairing import Pair, pairs
-from llm_strategy.cli.replies import beside, envelope, reply_text
 from llm_strategy.difference import compare, compare_values
 from llm_strategy.difference.hunks import WIDTH, visible
 from llm_strategy.difference.prompt_text import read
