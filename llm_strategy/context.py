@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from llm_strategy import slot
@@ -62,13 +63,15 @@ Place = tuple[CallLog, int]
 class Turn:
     """One call of a scope. Either `call` is there already, or the model has to be asked.
 
-    Who asks holds the turn meanwhile: `acquire`, look at `call` again, `record`, `release`.
+    Who asks holds the turn meanwhile: `acquire`, look at `call` again, `record`, `release`. `seconds` is how long the
+    model has taken so far, where it was asked.
     """
 
     def __init__(self, logs: Sequence[Place], ask: Ask, occurrence: int) -> None:
         self.ask = ask
         self.occurrence = occurrence
         self.call: Call | None = None
+        self.seconds: float | None = None
         self._logs = list(logs)
 
     def acquire(self, blocking: bool = True) -> bool:  # noqa: ARG002  # what asks nobody waits for nobody
@@ -83,8 +86,8 @@ class Turn:
         """Give the right to ask back."""
 
     def _made(self, response: Response, *, replayed: bool = False) -> Call:
-        request = self.ask.request
-        return Call(request.key, self.occurrence, self.ask.site.function, request, response, replayed)
+        request, seconds = self.ask.request, None if replayed else self.seconds
+        return Call(request.key, self.occurrence, self.ask.site.function, request, response, replayed, seconds=seconds)
 
     def finish(self, call: Call) -> Call:
         self.call = call
@@ -246,12 +249,14 @@ _asking: ContextVar[bool] = ContextVar("llm_strategy_asking", default=False)
 
 
 @contextmanager
-def asking() -> Iterator[None]:
+def asking(turn: Turn) -> Iterator[None]:
     """While a model is asked: what it sends over HTTP is part of that call, and no call of its own."""
     token = _asking.set(True)
+    began = perf_counter()
     try:
         yield
     finally:
+        turn.seconds = (turn.seconds or 0) + perf_counter() - began
         _asking.reset(token)
 
 

@@ -176,7 +176,7 @@ def _answer(ask: Ask) -> Turn:
         try:
             turn.acquire()
             if turn.call is None:
-                with asking():
+                with asking(turn):
                     response = source(ask).generate(ask.request.sent())
                 turn.record(response)
         finally:
@@ -195,7 +195,7 @@ async def _aanswer(ask: Ask) -> Turn:
         try:
             await acquire(turn)
             if turn.call is None:
-                with asking():
+                with asking(turn):
                     response = await source(ask).agenerate(ask.request.sent())
                 await in_thread(turn.record, response)
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import overload
 
 from llm_strategy.values import Request, Response
@@ -17,7 +17,8 @@ class Call:
 
     `key` is the SHA-256 of the canonical request, `occurrence` counts equal requests of one scope
     from 1, `function` is the qualified name of the decorated function if one asked. `replayed` says
-    that no model was asked; `repairs` names what had to be mended in the reply to read it.
+    that no model was asked; `repairs` names what had to be mended in the reply to read it. `seconds` is how long
+    the model took, None where none was asked.
     """
 
     key: str
@@ -27,6 +28,7 @@ class Call:
     response: Response
     replayed: bool = False
     repairs: tuple[str, ...] = ()
+    seconds: float | None = field(default=None, compare=False)
 
 
 class CallLog(Sequence[Call]):

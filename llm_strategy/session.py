@@ -200,6 +200,7 @@ class Session:
 
             scope = opened.scope
             scope.end(passed=passed)
+            self.account.saved(scope.calls)
             self.misses += [(scope.rules.owner or str(scope.path), miss) for miss in misses]
             if scope.rules.mode != "live":
                 commit(scope, passed=passed)
@@ -234,6 +235,8 @@ class Session:
 
     def left(self, block: CassetteScope) -> None:
         """A `use_cassette` block has closed."""
+        if not block.is_heard:
+            self.account.saved(block.calls)
         self.run.block(block.path, block.rules.owner, *use_of_block(block))
 
     def doubt(self, nodeid: str) -> None:

@@ -51,9 +51,9 @@ def _line(session: Session) -> str:
         if account.stale:
             # Somebody may still want to copy it: a test that did not run, or did not pass.
             parts.append(f"kept {account.stale} stale")
-        tokens = account.input_tokens + account.output_tokens
-        if tokens:
-            parts.append(f"{account.input_tokens:,} input and {account.output_tokens:,} output tokens")
+        tokens = account.tokens.asked
+        if tokens.input_tokens or tokens.output_tokens:
+            parts.append(f"{tokens.input_tokens:,} input and {tokens.output_tokens:,} output tokens")
         if account.missed:
             parts.append(f"{account.missed} missed")
         kinds = ("asked", "replayed", "copied", "missed", "pruned", "stale")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from llm_strategy.cassette.tokens import Tally
 from llm_strategy.volatility import HTTP_CALL
 
 if TYPE_CHECKING:
-    from llm_strategy.values import Response
+    from llm_strategy.log import Call
+    from llm_strategy.values import Request, Response
 
 
 @dataclass
 class Account:
-    """Counts of a session. Tokens are those of the calls that were asked, where the provider says them.
+    """Counts of a session. `tokens` are those of the calls that were asked, and of those that replaying has saved.
 
     `causes` counts, for each thing that changed, the tests that missed a recording because of it;
     `repaired` counts the replies that could only be read after a repair, `repairs` each kind of it.
@@ -28,8 +31,7 @@ class Account:
     stale: int = 0
     pruned: int = 0
     repaired: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
+    tokens: Tally = field(default_factory=Tally)
     causes: dict[str, list[str]] = field(default_factory=dict)
     repairs: dict[str, int] = field(default_factory=dict)
     changing: dict[str, list[Any]] = field(default_factory=dict)
@@ -42,11 +44,16 @@ class Account:
             for name, number in numbers.items():
                 setattr(self, name, getattr(self, name) + number)
 
-    def asked_for(self, response: Response) -> None:
+    def asked_for(self, request: Request, response: Response) -> None:
         """Count a call that a model was asked, and what it cost."""
-        usage = response.usage
-        tokens = (usage.input_tokens or 0, usage.output_tokens or 0) if usage else (0, 0)
-        self.count(asked=1, input_tokens=tokens[0], output_tokens=tokens[1])
+        with self._lock:
+            self.asked += 1
+            self.tokens.asked.take(request, response)
+
+    def saved(self, calls: Iterable[Call]) -> None:
+        """Count the tokens of the calls that were replayed, of a scope that has closed."""
+        with self._lock:
+            self.tokens.saved.replayed(calls)
 
     def mended(self, repairs: tuple[str, ...]) -> None:
         """Count a reply that had to be repaired, and each repair."""
@@ -93,12 +100,15 @@ class Account:
                 self.notes.append(text)
 
     def to_json(self) -> dict[str, object]:
-        return {item.name: getattr(self, item.name) for item in fields(self) if not item.name.startswith("_")}
+        said = {item.name: getattr(self, item.name) for item in fields(self) if not item.name.startswith("_")}
+        return {**said, "tokens": self.tokens.to_json()}
 
     def add(self, other: dict[str, object]) -> None:
         """Add the account of another worker."""
         for name, value in other.items():
-            if isinstance(value, int):
+            if name == "tokens" and isinstance(value, dict):
+                self.tokens.add(value)
+            elif isinstance(value, int):
                 setattr(self, name, getattr(self, name) + value)
             elif isinstance(value, list):
                 self.notes += [note for note in value if note not in self.notes]

@@ -89,7 +89,13 @@ class _ChildScope(CassetteScope):
         super().recorded_as(place, entry)
         self._tell({"recorded": (entry.key, entry.occurrence), "place": (os.getpid(), place)})
 
+    def end(self, *, passed: bool) -> None:
+        super().end(passed=passed)
+        self.account.saved(self.calls)
+        self._tell({"tokens": self.account.tokens.to_json()})
+
     def left(self, block: CassetteScope) -> None:
+        self.account.tokens.add(block.account.tokens.to_json())
         self._tell({"block": str(block.path), "use": use_of_block(block)})
 
     def mended(self, repairs: tuple[str, ...]) -> None:
@@ -117,6 +123,8 @@ def read_journal(scope: CassetteScope, journal: Path, run: Run | None) -> None:
             scope.connected(said["connected"])
         elif "repairs" in said:
             scope.account.mended(tuple(said["repairs"]))
+        elif "tokens" in said:
+            scope.account.tokens.add(said["tokens"])
         elif "changes" in said:
             scope.changes(*said["changes"])
         elif "block" in said:

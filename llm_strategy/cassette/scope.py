@@ -141,6 +141,14 @@ class CassetteScope(Scope):
         return None if self.rules.shared else self.rules.owner
 
     @property
+    def is_heard(self) -> bool:
+        """Whether the calls stand in the log of a test or fixture around it as well."""
+        around = self.parent
+        while around is not None and not (isinstance(around, CassetteScope) and around.hears_inner):
+            around = around.parent
+        return around is not None
+
+    @property
     def touched(self) -> bool:
         """Whether any call needed the cassette."""
         return self._file is not None

@@ -27,7 +27,7 @@ class LiveTurn(Turn):
         self._account = account
 
     def record(self, response: Response) -> Call:
-        self._account.asked_for(response)
+        self._account.asked_for(self.ask.request, response)
         return super().record(response)
 
     def repaired(self, repairs: tuple[str, ...]) -> None:
@@ -122,7 +122,7 @@ class CassetteTurn(Turn):
         call = self._made(response)
         entry = scope.write(call)
         scope.recorded_as(self.place, entry)
-        scope.account.asked_for(response)
+        scope.account.asked_for(self.ask.request, response)
         if scope.project is not None:
             scope.project.add(call.key, scope.file.path)
         if self._observation is not None:

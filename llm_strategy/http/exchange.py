@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
+from time import perf_counter
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
@@ -44,6 +45,7 @@ class Exchange:
         self.asker = asker
         self._calls = calls
         self._receiver: Receiver | None = None
+        self._began = perf_counter()
 
     def __enter__(self) -> Self:
         return self
@@ -58,10 +60,12 @@ class Exchange:
         """Take the right to ask, unless the call is answered; it may turn out to be, by another's asking."""
         if self.turn.call is None:
             self.turn.acquire()
+        self._began = perf_counter()
 
     async def aacquire(self) -> None:
         if self.turn.call is None:
             await engine.acquire(self.turn)
+        self._began = perf_counter()
 
     @property
     def recorded(self) -> Recorded | None:
@@ -96,6 +100,7 @@ class Exchange:
 
     def settle(self, response: HTTPResponse) -> None:
         """The answer is there, as far as it goes; it is durable when this returns, but an error waits."""
+        self.turn.seconds = perf_counter() - self._began
         try:
             self._calls.settle(self, response)
         finally:
@@ -201,7 +206,8 @@ class HTTPCalls:
                 self._lost[turn.ask.request.key] = f"an answer to this HTTP call could not be recorded: {error}"
                 raise
             return
-        turn.finish(Call(turn.ask.request.key, turn.occurrence, None, turn.ask.request, response))
+        request = turn.ask.request
+        turn.finish(Call(request.key, turn.occurrence, None, request, response, seconds=turn.seconds))
         with self._lock:
             self._failures[exchange.asker] = _Failure(turn, response)
 

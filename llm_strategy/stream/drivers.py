@@ -144,7 +144,7 @@ class SyncDriver(Driver):
 
     def _next(self, ask: Ask) -> str | Response | None:
         __tracebackhide__ = True
-        with asking():
+        with asking(self._turn):
             if self._incoming is None:
                 self._incoming = engine.source(ask).stream(ask.request.sent())
             got = next(self._incoming, None)
@@ -216,7 +216,7 @@ class AsyncDriver(Driver):
 
     async def _next(self, ask: Ask) -> str | Response | None:
         __tracebackhide__ = True
-        with asking():
+        with asking(self._turn):
             if self._incoming is None:
                 self._incoming = engine.source(ask).astream(ask.request.sent())
             got = await anext(self._incoming, None)

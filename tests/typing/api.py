@@ -491,6 +491,7 @@ def one_call(call: Call) -> None:
     assert_type(call.response.closed_early, bool)
     assert_type(call.replayed, bool)
     assert_type(call.repairs, tuple[str, ...])
+    assert_type(call.seconds, float | None)
     if call.response.usage is not None:
         assert_type(call.response.usage.input_tokens, int | None)
     call.response.content = "b"  # type: ignore[misc]  # values do not change
