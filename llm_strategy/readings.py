@@ -35,7 +35,7 @@ class Reading(NamedTuple):
 def readings_of(text: str, layer: int = 0) -> Iterator[Reading]:
     """Every way to read a reply that is not right as it stands."""
     answer, noted = without_reasoning(text)
-    body, fence = _unfenced(answer)
+    body, fence = unfenced(answer)
     try:
         value = decoded(body)
     except ValueError:
@@ -76,7 +76,7 @@ def _inside_string(text: str, start: int, at: int) -> bool:
     return any(found.start < at < found.end for found in found_in(text, start))
 
 
-def _unfenced(text: str) -> tuple[str, tuple[str, ...]]:
+def unfenced(text: str) -> tuple[str, tuple[str, ...]]:
     """What is inside a code fence that is the whole text."""
     body = text.strip()
     for fence in ("```", "~~~"):

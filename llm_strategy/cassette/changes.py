@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from llm_strategy.cassette.answers import beside, envelope, reply_text
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.miss import shown_place
 from llm_strategy.cassette.pairing import Pair, pairs
+from llm_strategy.cassette.verdicts import Verdict, verdict
 from llm_strategy.difference import compare, compare_values
 from llm_strategy.difference.hunks import WIDTH, visible
 from llm_strategy.difference.prompt_text import read
 from llm_strategy.difference.replies import ReplyDifference, compare_fields, compare_replies
+from llm_strategy.errors import CassetteError
 from llm_strategy.redaction import scrub, scrub_reply
+from llm_strategy.schema import Output
 from llm_strategy.transcript import message_text
 from llm_strategy.values import JSON, Request, Response
 from llm_strategy.wire.envelope import HTTPRequest
 
-Kind = Literal["added", "removed", "answer changed", "prompt changed"]
+Kind = Literal["added", "removed", "answer changed", "prompt changed", "equal"]
 _UNSEEN = "(what differs must not be shown: a credential, or a folder that names a user)"
 _MOST_SHOWN = 6
 """Lines of a prompt, or of a reply, that tell which call was added or removed."""
@@ -27,7 +32,10 @@ _MOST_SHOWN = 6
 
 @dataclass(frozen=True)
 class Change:
-    """A call that differs. `causes` and `prompt` say how its request does, `reply` how its answer does."""
+    """A call that differs. `causes` and `prompt` say how its request does, `reply` how its answer does.
+
+    `output` is the form of the reply, where the function that asks is at hand.
+    """
 
     kind: Kind
     old: Entry | None
@@ -35,6 +43,18 @@ class Change:
     causes: Sequence[str] = ()
     prompt: str = ""
     reply: ReplyDifference = field(default_factory=lambda: ReplyDifference(()))
+    output: Output | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def verdict(self) -> Verdict | None:
+        """What the new answer makes of the old one; None where one of them is missing."""
+        if self.old is None or self.new is None:
+            return None
+        schema: JSON = None
+        with suppress(CassetteError):
+            # Of answers to equal requests the requests need not be sound.
+            schema = self.new.request.output_schema if self.output is None else None
+        return verdict(self.old.response, self.new.response, output=self.output, schema=schema)
 
     def lines(self) -> Iterator[str]:
         """The change for people."""
@@ -57,6 +77,8 @@ class Change:
         assert entry is not None
         data: dict[str, JSON] = {"change": self.kind, "function": entry.function}
         data |= {side: _identity(entry) for side, entry in (("old", self.old), ("new", self.new)) if entry is not None}
+        if self.verdict is not None:
+            data["verdict"] = self.verdict
         if self.kind == "prompt changed":
             data["prompt"] = {"causes": list(self.causes), "diff": self.prompt}
         if self.reply:
@@ -67,12 +89,23 @@ class Change:
         return data
 
 
-def changes(old: Sequence[Entry], new: Sequence[Entry]) -> list[Change]:
-    """What differs between the recordings of two cassettes; raises CassetteError for a damaged one."""
-    return [change for pair in pairs(old, new) if (change := _change(pair)) is not None]
+def changes(
+    old: Sequence[Entry],
+    new: Sequence[Entry],
+    *,
+    equal: bool = False,
+    outputs: Mapping[str, Output] | None = None,
+) -> list[Change]:
+    """What differs between the recordings of two cassettes, and with `equal` also what does not.
+
+    `outputs` are the forms of replies that are known in this process, by the keys of their requests now. Raises
+    CassetteError for a damaged cassette.
+    """
+    found = (_change(pair, outputs or {}) for pair in pairs(old, new))
+    return [change for change in found if equal or change.kind != "equal"]
 
 
-def _change(pair: Pair) -> Change | None:
+def _change(pair: Pair, outputs: Mapping[str, Output]) -> Change:
     old, new = pair
     if old is None or new is None:
         entry = new or old
@@ -80,11 +113,11 @@ def _change(pair: Pair) -> Change | None:
         # A damaged recording is no call.
         _ = entry.response
         return Change("removed" if new is None else "added", old, new)
-    reply = _reply_difference(old.response, new.response)
+    reply, output = _reply_difference(old.response, new.response), outputs.get(new.key)
     if old.key == new.key:
-        return Change("answer changed", old, new, reply=reply) if reply else None
+        return Change("answer changed" if reply else "equal", old, new, reply=reply, output=output)
     causes, diff = _prompt_difference(old.request, new.request)
-    return Change("prompt changed", old, new, causes, diff, reply)
+    return Change("prompt changed", old, new, causes, diff, reply, output)
 
 
 def _prompt_difference(old: Request, new: Request) -> tuple[Sequence[str], str]:
