@@ -15,6 +15,8 @@ _MARKED = re.compile(r"-(?=[0-9]*[a-f])[0-9a-f]{8}\Z")
 SUFFIX = ".yaml"
 NEW_SUFFIX = f".new{SUFFIX}"
 """What was asked afresh, until the test that asked has passed."""
+REPLACED = ".replaced"
+"""The folder beside cassettes for what runs have replaced in them, until that is accepted: no cassettes of tests."""
 _TAKEN = (SUFFIX, NEW_SUFFIX.removesuffix(SUFFIX))
 """Endings of the names of other files: a folder `x.yaml` would stand in the place of a cassette."""
 

@@ -1,0 +1,117 @@
+"""Reviewing what recording runs have changed: nothing that was accepted is lost before somebody has decided."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from llm_strategy.cassette.committed import committed
+from llm_strategy.cassette.contents import file_version
+from llm_strategy.cassette.naming import NEW_SUFFIX, REPLACED
+from llm_strategy.cassette.replaced import accepted_path, apart, is_set_aside, reviewed_cassette
+from llm_strategy.cassette.rerecording import replaced_path
+from llm_strategy.cassette.store import open_file
+from llm_strategy.errors import CassetteError
+from llm_strategy.review.decisions import Decided, decide
+from llm_strategy.review.history import undo_last
+from llm_strategy.review.pending import Pending, by_cause, left_over_in, replaced_in
+
+__all__ = ["Decided", "Pending", "Review"]
+
+
+class Review:
+    """What is pending in cassettes, and the decisions about it: on disk when they return, to be undone later too.
+
+    `places` are folders of cassettes, and cassettes. `hidden` counts, since the last look, the changed calls of
+    cassettes that git has committed as they stand, and `problems` are the files that could not be read, a line each.
+    """
+
+    def __init__(self, *places: str | os.PathLike[str]) -> None:
+        self.places = [Path(place) for place in places or ["cassettes"]]
+        self.hidden = 0
+        self.problems: list[str] = []
+        self._seen: dict[Path, tuple[object, list[Pending]]] = {}
+
+    def pending(self) -> list[Pending]:
+        """What there is to decide, as the files stand now."""
+        self.hidden, self.problems = 0, []
+        found: list[Pending] = []
+        replaced, left = self._files()
+        known = self._committed(replaced)
+        for path in [*replaced, *left]:
+            try:
+                if os.path.realpath(path) in known:
+                    self.hidden += _differing(path)
+                else:
+                    found += self._in(path)
+            except (CassetteError, OSError) as error:
+                self.problems.append(str(error))
+        return found
+
+    def by_cause(self) -> dict[str, list[Pending]]:
+        """The same by its causes, that of most tests first; a call with several stands at each."""
+        return by_cause(self.pending())
+
+    def accept(self, items: Iterable[Pending]) -> Decided:
+        """Let go of the old recordings; take over those that were left over."""
+        return self._decide(items, accept=True)
+
+    def reject(self, items: Iterable[Pending]) -> Decided:
+        """Put the old recordings back in their places; remove those that were left over."""
+        return self._decide(items, accept=False)
+
+    def undo(self) -> str | None:
+        """Undo the last decision that is not undone yet, and say which it was; None where there is none.
+
+        Raises CassetteError where what it changed has changed again; then nothing is undone.
+        """
+        return undo_last(self._folders())
+
+    def _decide(self, items: Iterable[Pending], *, accept: bool) -> Decided:
+        chosen = list({item.id: item for item in items}.values())
+        return decide(chosen, accept=accept, folder=self._folders()[0])
+
+    def _folders(self) -> list[Path]:
+        return [place if place.is_dir() else place.parent for place in self.places]
+
+    def _files(self) -> tuple[list[Path], list[Path]]:
+        """The cassettes of which something was replaced, and the files of new recordings."""
+        replaced: dict[Path, None] = {}
+        left: dict[Path, None] = {}
+        for place in self.places:
+            for path in sorted(place.rglob("*.yaml")) if place.is_dir() else _around(place):
+                if path.parent.name == REPLACED:
+                    replaced[reviewed_cassette(path)] = None
+                elif path.name.endswith(NEW_SUFFIX) and not is_set_aside(path):
+                    left[path] = None
+        return list(replaced), list(left)
+
+    def _committed(self, cassettes: Sequence[Path]) -> frozenset[str]:
+        folders = self._folders() if cassettes else []
+        return frozenset(path for folder in folders for path in committed(folder))
+
+    def _in(self, path: Path) -> list[Pending]:
+        """What is pending in a cassette, or in a file beside it; the files are read where they have changed."""
+        is_left = path.name.endswith(NEW_SUFFIX)
+        files = (path, replaced_path(path) if is_left else accepted_path(path))
+        versions = [file_version(file.stat()) if file.exists() else None for file in files]
+        seen, found = self._seen.get(path, (None, []))
+        if seen != versions:
+            found = left_over_in(path) if is_left else replaced_in(path)
+            self._seen[path] = (versions, found)
+        return found
+
+
+def _around(file: Path) -> list[Path]:
+    """What belongs to a cassette, or the file itself where that holds new recordings."""
+    if file.name.endswith(NEW_SUFFIX):
+        return [file]
+    beside = sorted(file.parent.glob(f"*{NEW_SUFFIX}"))
+    accepted = accepted_path(file)
+    return [*([accepted] if accepted.exists() else []), *(path for path in beside if replaced_path(path) == file)]
+
+
+def _differing(cassette: Path) -> int:
+    """How many calls of a cassette are not as they were accepted."""
+    return max(map(len, apart(open_file(accepted_path(cassette)).entries, open_file(cassette).entries)))

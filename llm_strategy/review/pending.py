@@ -1,0 +1,101 @@
+"""What a recording run has changed and nobody has accepted yet, call by call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+from llm_strategy.cassette.changes import Change, changes
+from llm_strategy.cassette.entry import Entry
+from llm_strategy.cassette.miss import shown
+from llm_strategy.cassette.replaced import accepted_path, apart
+from llm_strategy.cassette.rerecording import replaced_path
+from llm_strategy.cassette.store import CassetteFile, open_file
+from llm_strategy.values import JSON
+
+Source = Literal["replaced", "left over"]
+
+_CAUSES = {
+    "answer changed": "asked again, same prompt",
+    "removed": "not asked any more",
+    "added": "asked for the first time",
+}
+"""Why a call is pending whose prompt has not changed."""
+
+
+@dataclass(frozen=True)
+class Pending:
+    """One call to decide about.
+
+    `source` says whether its old recording was replaced in the cassette, or its new one was left over, beside the
+    cassette, by a test that failed. `causes` is never empty. `test` names the test or fixture that recorded the
+    cassette, and where several share it, the cassette. The same call has the same `id` in another process.
+    """
+
+    id: str
+    cassette: Path = field(compare=False)
+    source: Source = field(compare=False)
+    change: Change = field(compare=False)
+    causes: tuple[str, ...] = field(compare=False)
+    test: str = field(default="", compare=False)
+
+    @property
+    def entry(self) -> Entry:
+        """The recording by which to name the call: the new one, if there is one."""
+        entry = self.change.new or self.change.old
+        assert entry is not None
+        return entry
+
+    def to_json(self) -> dict[str, JSON]:
+        named = {"id": self.id, "cassette": shown(self.cassette), "test": self.test, "source": self.source}
+        return {**named, "causes": list(self.causes), **self.change.to_json()}
+
+
+def replaced_in(cassette: Path) -> list[Pending]:
+    """How a cassette differs from its accepted state. Raises CassetteError or OSError."""
+    old, new = open_file(accepted_path(cassette)), open_file(cassette)
+    found = changes(*apart(old.entries, new.entries))
+    test = _test(cassette, new if new.entries else old)
+    return [_pending(cassette, "replaced", change, test) for change in found]
+
+
+def left_over_in(file: Path) -> list[Pending]:
+    """What a file NAME.new.yaml holds that its cassette does not. Raises CassetteError or OSError."""
+    cassette = replaced_path(file)
+    new = open_file(file)
+    # What the test that failed has not asked again is not among it.
+    found = (change for change in changes(*apart(open_file(cassette).entries, new.entries)) if change.new is not None)
+    return [_pending(cassette, "left over", change, _test(cassette, new)) for change in found]
+
+
+def _test(cassette: Path, file: CassetteFile) -> str:
+    recorded_by = file.header.get("recorded_by")
+    return recorded_by if isinstance(recorded_by, str) else shown(cassette)
+
+
+def _pending(cassette: Path, source: Source, change: Change, test: str) -> Pending:
+    causes = tuple(change.causes) or (_CAUSES.get(change.kind, change.kind),)
+    said = "\n".join([os.path.realpath(cassette), source, *_said(change.old), *_said(change.new)])
+    return Pending(_digits(said), cassette, source, change, causes, test)
+
+
+def _said(entry: Entry | None) -> Iterator[str]:
+    if entry is not None:
+        yield f"{entry.path.name} {entry.key} {entry.occurrence} {sha256(entry.raw).hexdigest()}"
+
+
+def _digits(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def by_cause(items: Sequence[Pending]) -> dict[str, list[Pending]]:
+    """The calls that each cause concerns, that of most tests first; a call may have several."""
+    found: dict[str, list[Pending]] = {}
+    for item in items:
+        for cause in item.causes:
+            found.setdefault(cause, []).append(item)
+    return dict(sorted(found.items(), key=lambda of: (-len({item.test for item in of[1]}), -len(of[1]))))
