@@ -185,6 +185,15 @@ class Session:
             read_journal(opened.scope, opened.journal, self.run)
         return opened.scope.misses
 
+    def figures(self, opened: OpenScope) -> dict[str, object]:
+        """What became of the calls of a scope, their tokens, causes and cassette, by names; nothing without calls."""
+        misses = self.missed(opened)
+        if not opened.made:
+            return {}
+        from llm_strategy.cassette.figures import figures
+
+        return figures(opened.scope, misses)
+
     def close(self, opened: OpenScope, *, passed: bool, complete: bool = True) -> None:
         """End a scope. What it recorded is put in order; with `passed`, it replaces what it replaces.
 

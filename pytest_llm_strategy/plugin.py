@@ -147,6 +147,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(config.stash[SELECTION])
     if config.getoption("llm_roundtrip") or config.getini("llm_roundtrip"):
         _register_round_trips(config)
+    _register_reporters(config, session)
+
+
+def _register_reporters(config: pytest.Config, session: Session) -> None:
+    """What tells other programs of the run, where they are there to hear it."""
+    if config.getoption("xmlpath", None):
+        from pytest_llm_strategy import junit
+
+        config.pluginmanager.register(junit.Properties(config, session), junit.NAME)
 
 
 def _register_round_trips(config: pytest.Config) -> None:

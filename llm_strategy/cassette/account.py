@@ -99,6 +99,17 @@ class Account:
             if not any(note.partition(" (")[0] == subject for note in self.notes):
                 self.notes.append(text)
 
+    def figures(self) -> dict[str, object]:
+        """The totals, for programs that read reports of tests."""
+        return {
+            "calls": self.replayed + self.copied + self.asked + self.missed,
+            "replayed": self.replayed + self.copied,
+            "recorded": self.asked,
+            "missed": self.missed,
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+        }
+
     def to_json(self) -> dict[str, object]:
         said = {item.name: getattr(self, item.name) for item in fields(self) if not item.name.startswith("_")}
         return {**said, "tokens": self.tokens.to_json()}
