@@ -1,48 +1,67 @@
-"""What a scope did in figures, for programs that read reports of tests."""
+"""What was done in figures, for programs that read reports of tests: of a scope, and of a whole session."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from llm_strategy.cassette.miss import shown
+from llm_strategy.cassette.tokens import Count, Tally
 
 if TYPE_CHECKING:
+    from llm_strategy.cassette.account import Account
     from llm_strategy.cassette.scope import CassetteScope
     from llm_strategy.errors import CassetteMiss
-    from llm_strategy.log import Call
 
 
 def figures(scope: CassetteScope, misses: Sequence[CassetteMiss]) -> dict[str, object]:
-    """The calls of a scope by what became of them, their tokens and price; nothing where there were none.
+    """The calls of a scope by what became of them, their tokens and prices; nothing where there were none.
 
-    `calls` counts those of models that are never recorded, too. Tokens are those of all calls that were answered, as
-    far as providers say them.
+    `calls` counts those of models that are never recorded, too.
     """
     answered = list(scope.calls)
-    kept = {key for key, _ in scope.usage.recorded}
-    counts = {
-        "calls": len(answered) + len(misses),
-        "replayed": sum(call.replayed for call in answered),
-        "recorded": sum(not call.replayed and call.key in kept for call in answered),
-        "missed": len(misses),
-    }
-    if not counts["calls"]:
+    if not answered and not misses:
         return {}
+    kept = {key for key, _ in scope.usage.recorded}
+    recorded = [call for call in answered if not call.replayed and call.key in kept]
+    tokens = Tally()
+    tokens.saved.replayed(answered)
+    for call in recorded:
+        tokens.asked.take(call.request, call.response)
     causes = dict.fromkeys(cause for miss in misses for cause in miss.causes)
     return {
-        **counts,
-        **tokens(answered),
+        "calls": len(answered) + len(misses),
+        "replayed": sum(call.replayed for call in answered),
+        "recorded": len(recorded),
+        "missed": len(misses),
+        **_spent(tokens),
         **({"causes": "; ".join(causes)} if causes else {}),
         "cassette": shown(scope.path),
     }
 
 
-def tokens(calls: Iterable[Call]) -> dict[str, int]:
-    """The tokens of calls, as far as providers say them."""
-    usages = [call.response.usage for call in calls if call.response.usage is not None]
+def totals(account: Account) -> dict[str, object]:
+    """The same of a session; what was copied from another cassette counts as replayed."""
+    replayed = account.replayed + account.copied
     return {
-        f"{side}_tokens": sum(said)
-        for side in ("input", "output")
-        if (said := [count for usage in usages if (count := getattr(usage, f"{side}_tokens")) is not None])
+        "calls": replayed + account.asked + account.missed,
+        "replayed": replayed,
+        "recorded": account.asked,
+        "missed": account.missed,
+        **_spent(account.tokens),
     }
+
+
+def _spent(tokens: Tally) -> Mapping[str, object]:
+    """The tokens of all calls, what the recorded ones cost, and what replaying the others saved, where it is known."""
+    both = (tokens.asked, tokens.saved)
+    priced = {"price_usd": tokens.asked, "saved_usd": tokens.saved}
+    return {
+        "input_tokens": sum(count.input_tokens for count in both),
+        "output_tokens": sum(count.output_tokens for count in both),
+        **{name: f"{count.cost.amount:.6f}" for name, count in priced.items() if _is_priced(count)},
+    }
+
+
+def _is_priced(count: Count) -> bool:
+    return bool(count.calls) and not count.cost.unknown

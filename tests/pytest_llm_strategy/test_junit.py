@@ -32,13 +32,14 @@ ALONE_OR_SHARED = pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["on
 
 
 @pytest.fixture
-def tests(project: Project) -> Project:
+def tests(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """Five calls in three tests, of which one fails in its teardown, and a test without calls."""
     project.edit(
         "shop.py",
         """% len(log.readlines()), model="a counter")""",
         """% len(log.readlines()), model="a counter", usage=Usage(10, 4))""",
     )
+    monkeypatch.setenv("LLM_STRATEGY_PRICES", "counter:model 4 5")
     project.edit("shop.py", "Response,", "Response, Usage,")
     project.write(test_shop=TEST)
     return project
@@ -64,6 +65,7 @@ def test_each_test_has_its_figures(tests: Project, options: tuple[str, ...]) -> 
         said = found["test_find[light]"]
         assert said.items() >= figures.items()
         assert (said["llm_input_tokens"], said["llm_output_tokens"]) == ("20", "8")
+        assert said[{"recorded": "llm_price_usd", "replayed": "llm_saved_usd"}[kind]] == "0.000120"
         assert said["llm_cassette"] == "cassettes/test_shop/test_find[light].yaml"
         assert found["test_fails_at_the_end"]["llm_calls"] == "1"
 
@@ -98,6 +100,15 @@ def test_the_default_family_keeps_to_its_schema(tests: Project) -> None:
     assert found.pop("")["llm_calls"] == "5"
     assert set(found) == {"test_find[light]", "test_find[seat]", "test_without_calls", "test_fails_at_the_end"}
     assert not any(found.values())
+
+
+def test_an_unknown_price_is_left_out(tests: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is never zero: the tokens are there, what they cost is not."""
+    monkeypatch.delenv("LLM_STRATEGY_PRICES")
+    found = properties(tests, *XUNIT1, "--llm-record")
+    for said in (found[""], found["test_find[seat]"]):
+        assert "llm_input_tokens" in said
+        assert not {"llm_price_usd", "llm_saved_usd"} & set(said)
 
 
 def test_no_secret_is_written(tests: Project, monkeypatch: pytest.MonkeyPatch) -> None:
