@@ -80,11 +80,12 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
 
     def _scope(self, session: Session | None, mode: Mode, facts: Facts, number: int) -> CassetteScope:
         around = current()
+        test = around.rules if isinstance(around, CassetteScope) else Rules()
         rules = Rules(
             mode,
-            owner=around.rules.owner if isinstance(around, CassetteScope) else None,
+            owner=test.owner,
             shared=True,
-            command="pytest --llm-record" if session else None,
+            command=test.command or ("pytest --llm-record" if session else None),
             alongside=number,
             http=around is not None and around.http if self._http is None else self._http,
         )

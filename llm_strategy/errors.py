@@ -80,16 +80,33 @@ class CassetteMiss(BaseException):
 
     Not an `Exception`, so that no retry loop or fallback swallows it. `request` is what was asked,
     `function` the qualified name of the decorated function, `causes` what differs from the nearest
-    recording, each as a short phrase.
+    recording, each as a short phrase, and `diff` all of it as a unified diff; `nearest` is the place of that
+    recording, as "file:line". `file` and `line` are those of the function's docstring, or of the call where no
+    decorated function made it. `command` records what is missing; it is empty where none does.
     """
 
     def __init__(
-        self, message: str, *, request: Request | None = None, function: str | None = None, causes: Sequence[str] = ()
+        self,
+        message: str,
+        *,
+        request: Request | None = None,
+        function: str | None = None,
+        causes: Sequence[str] = (),
+        file: str | None = None,
+        line: int | None = None,
+        diff: str = "",
+        nearest: str | None = None,
+        command: str = "",
     ) -> None:
         super().__init__(message)
         self.request = request
         self.function = function
         self.causes = tuple(causes)
+        self.file = file
+        self.line = line
+        self.diff = diff
+        self.nearest = nearest
+        self.command = command
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _revive, (type(self), self.args, self.__dict__.copy())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +41,7 @@ class TestScope:
             mode="replay" if self.expect_miss else options.get("mode"),
             repeat=options.get("repeat"),
             refusal=_refusal(item),
-            command=f"pytest --llm-record {_quoted(plain)}",
+            command=_command(item.config, plain),
             fault=self.fault,
             http=options.get("http"),
             ignore=options.get("ignore") or (),
@@ -212,8 +213,14 @@ def _refusal(item: pytest.Item) -> str | None:
     )
 
 
-def _quoted(nodeid: str) -> str:
-    return f"'{nodeid}'" if any(character in nodeid for character in " []()&;*?$") else nodeid
+def _command(config: pytest.Config, nodeid: str) -> str:
+    """What records a test, or the tests of a module, class or folder, where pytest was started."""
+    folder: str | None = config.getoption("llm_cassettes")
+    words = ["pytest", "--llm-record", *([f"--llm-cassettes={folder}"] if folder else [])]
+    if nodeid:
+        file, *rest = nodeid.split("::", 1)
+        words.append("::".join([os.path.relpath(config.rootpath / file, config.invocation_params.dir), *rest]))
+    return shlex.join(words)
 
 
 class FixtureScopes:
@@ -232,7 +239,7 @@ class FixtureScopes:
             session.fixture_path(module, fixturedef.argname, _parameter(fixturedef, request)),
             owner=f"{module}::{fixturedef.argname}",
             shared=_has_others(fixturedef, request, module),
-            command="pytest --llm-record",
+            command=_command(request.config, request.node.nodeid),
         )
         passed = False
         told = 0

@@ -19,8 +19,9 @@ def write(reporter: pytest.TerminalReporter, session: Session) -> None:
     if line:
         reporter.write_line(f"model calls: {line}", **{"red" if account.missed else "green": True})
     if session.mode != "dry":
-        for cause, tests in sorted(account.causes.items(), key=lambda item: -len(item[1]))[:_SHOWN]:
-            reporter.write_line(f"  missed in {len(tests)} test{'s' * (len(tests) > 1)}: {session.scrub(cause)}")
+        for group in account.groups[:_SHOWN]:
+            tests = len(group.tests)
+            reporter.write_line(f"  missed in {tests} test{'s' * (tests > 1)}: {session.scrub(group.cause)}")
     if account.repaired and reporter.verbosity >= 0:
         reporter.write_line(f"  {_repairs(account.repaired, account.repairs)}")
     for note in account.notes:

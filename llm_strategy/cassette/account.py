@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from llm_strategy.cassette.missed import Group, Missed, groups
 from llm_strategy.cassette.tokens import Tally
 from llm_strategy.volatility import HTTP_CALL
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class Account:
     """Counts of a session. `tokens` are those of the calls that were asked, and of those that replaying has saved.
 
-    `causes` counts, for each thing that changed, the tests that missed a recording because of it;
+    `missed_calls` are the requests that no recording answered, each once, and `groups` what they have in common;
     `repaired` counts the replies that could only be read after a repair, `repairs` each kind of it.
     `changing` has what stood in prompts that differs from run to run: how many calls held it, a value, a key.
     """
@@ -32,10 +33,11 @@ class Account:
     pruned: int = 0
     repaired: int = 0
     tokens: Tally = field(default_factory=Tally)
-    causes: dict[str, list[str]] = field(default_factory=dict)
+    missed_calls: list[Missed] = field(default_factory=list)
     repairs: dict[str, int] = field(default_factory=dict)
     changing: dict[str, list[Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    _known: set[Missed] = field(default_factory=set, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def count(self, **numbers: int) -> None:
@@ -84,13 +86,17 @@ class Account:
             for finding, (calls, value, key) in self.changing.items()
         ]
 
-    def caused(self, causes: tuple[str, ...], test: str) -> None:
-        """Note why a test missed a recording."""
+    def miss(self, missed: Missed) -> None:
+        """Note a request that no recording answered; workers that share a fixture, and reruns, miss it again."""
         with self._lock:
-            for cause in causes:
-                tests = self.causes.setdefault(cause, [])
-                if test not in tests:
-                    tests.append(test)
+            if missed not in self._known:
+                self._known.add(missed)
+                self.missed_calls.append(missed)
+
+    @property
+    def groups(self) -> list[Group]:
+        """The causes of misses, those of most tests first."""
+        return groups(self.missed_calls)
 
     def note(self, text: str) -> None:
         """Keep something to say when all is done, once: what stands in parentheses, such as a test, is an example."""
@@ -116,6 +122,9 @@ class Account:
                 self.tokens.add(value)
             elif isinstance(value, int):
                 setattr(self, name, getattr(self, name) + value)
+            elif name == "missed_calls" and isinstance(value, list):
+                for missed in value:
+                    self.miss(Missed.from_json(missed))
             elif isinstance(value, list):
                 self.notes += [note for note in value if note not in self.notes]
             elif isinstance(value, dict):
@@ -124,7 +133,5 @@ class Account:
                         function, _, finding = key.partition(": ")
                         calls, seen, call = found
                         self.changes(function, finding, seen, call, calls)
-                    elif name == "repairs":
-                        self.repairs[key] = self.repairs.get(key, 0) + found
                     else:
-                        self.causes.setdefault(key, []).extend(found)
+                        self.repairs[key] = self.repairs.get(key, 0) + found

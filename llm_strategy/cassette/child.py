@@ -12,6 +12,7 @@ from typing import Any
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.facts import Facts
 from llm_strategy.cassette.journal import tell
+from llm_strategy.cassette.missed import Missed
 from llm_strategy.cassette.project import Project
 from llm_strategy.cassette.run import Run, use_of_block
 from llm_strategy.cassette.scope import CassetteScope, Rules
@@ -76,7 +77,8 @@ class _ChildScope(CassetteScope):
         return turn
 
     def keep(self, error: CassetteMiss, ask: Ask | None = None) -> CassetteMiss:
-        self._tell({"miss": str(error), "function": error.function, "causes": error.causes})
+        key = ask.request.key if ask else ""
+        self._tell({"miss": (str(error), {name: getattr(error, name) for name in _TOLD}), "key": key})
         return super().keep(error, ask)
 
     def note(self, text: str) -> None:
@@ -114,9 +116,11 @@ def read_journal(scope: CassetteScope, journal: Path, run: Run | None) -> None:
     for line in journal.read_text().splitlines():
         said = json.loads(line)
         if "miss" in said:
-            scope.misses.append(CassetteMiss(said["miss"], function=said["function"], causes=said["causes"]))
+            text, told = said["miss"]
+            miss = CassetteMiss(text, **told)
+            scope.misses.append(miss)
             scope.account.count(missed=1)
-            scope.account.caused(tuple(said["causes"]), scope.rules.owner or str(scope.path))
+            scope.account.miss(Missed.of(miss, scope.rules.owner or str(scope.path), said["key"]))
         elif "note" in said:
             scope.note(said["note"])
         elif "connected" in said:
@@ -145,5 +149,7 @@ def read_journal(scope: CassetteScope, journal: Path, run: Run | None) -> None:
     journal.unlink()
 
 
+_TOLD = ("function", "causes", "file", "line", "diff", "nearest", "command")
+"""What is told of a miss beside its text; its request stays in the child."""
 _CHILDREN = 1 << 40
 """Calls of child processes stand behind the parent's own in request order."""

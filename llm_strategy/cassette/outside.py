@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from llm_strategy.cassette.account import Account
+from llm_strategy.cassette.miss import place
+from llm_strategy.cassette.missed import Missed
 from llm_strategy.cassette.modes import Mode
 from llm_strategy.context import Ask, Scope, Turn
 from llm_strategy.errors import CassetteMiss
@@ -46,10 +48,12 @@ class OutsideScope(Scope):
             request=ask.request,
             function=ask.site.function,
             causes=(_CAUSE,),
+            **place(ask.site),
         )
         raise self.keep(miss)
 
     def keep(self, miss: CassetteMiss) -> CassetteMiss:
         self._misses.append((_CAUSE, miss))
         self._account.count(missed=1)
+        self._account.miss(Missed.of(miss, _CAUSE, miss.request.key if miss.request else ""))
         return miss

@@ -15,6 +15,7 @@ from llm_strategy.cassette.blob_files import credential_in_contents
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.facts import Facts
 from llm_strategy.cassette.miss import explain
+from llm_strategy.cassette.missed import Missed
 from llm_strategy.cassette.modes import Mode
 from llm_strategy.cassette.rerecording import begin, complete, find_fresh, new_path
 from llm_strategy.cassette.store import CassetteFile, open_file
@@ -259,7 +260,7 @@ class CassetteScope(Scope):
             if _identity(error) not in map(_identity, self.misses):
                 self.misses.append(error)
                 self.account.count(missed=1)
-                self.account.caused(error.causes, self.rules.owner or str(self.path))
+                self.account.miss(Missed.of(error, self.rules.owner or str(self.path), ask.request.key if ask else ""))
                 if self.rules.mode == "dry":
                     function = (ask and ask.site.function) or "a model"
                     asked = f"{function} would ask {ask.request.model}" if ask else str(error).splitlines()[0]

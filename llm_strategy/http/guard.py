@@ -146,6 +146,8 @@ def _note(scope: CassetteScope | OutsideScope, host: str) -> None:
 
 
 def _miss(scope: CassetteScope | OutsideScope, host: str) -> CassetteMiss:
+    from llm_strategy.cassette.miss import place
+    from llm_strategy.context import CallSite
     from llm_strategy.errors import CassetteMiss
 
     text = f"""a connection to {host} is refused: {_reason(scope)}
@@ -154,7 +156,8 @@ made {_place(scope)}
 It was not made by a client whose calls are recorded (httpx, requests, urllib3, aiohttp, botocore), so no recording
 can answer it: {_recording(scope)} lets it through, but keeps nothing. Use one of these clients, or, to let it
 pass in replay too: {_allowing(scope, host)}"""
-    return CassetteMiss(text, causes=(f"a connection to {host} by a client whose calls are not recorded",))
+    cause = f"a connection to {host} by a client whose calls are not recorded"
+    return CassetteMiss(text, causes=(cause,), **place(CallSite()))
 
 
 def _refuse_public(scope: CassetteScope | OutsideScope, host: str) -> None:

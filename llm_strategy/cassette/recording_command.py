@@ -1,0 +1,40 @@
+"""One command in the place of several that each record some tests."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterable
+
+_MOST_NAMED = 5
+"""So many tests, or files, are named in one command."""
+_LONGEST = 160
+"""Characters of a command that names several and is still taken in at a glance."""
+_COMMAND = re.compile(r"(\S+(?: --[^\s']+| '--[^']+')*)(?: (.+))?", re.DOTALL)
+"""What records, with its options, and the test, file or folder that it is given."""
+
+
+def one_command(commands: Iterable[str]) -> str:
+    """What does the work of all: it names their tests where these are few, else the files of these, else none.
+
+    Empty where there is none, or none of `pytest`.
+    """
+    read = [match.groups() for command in dict.fromkeys(commands) if (match := _COMMAND.fullmatch(command))]
+    if not read:
+        return ""
+    # What asks all afresh records what is missing too.
+    recording: str = max((recorder for recorder, _ in read), key=lambda recorder: "=all" in recorder)
+    arguments = [argument for _, argument in read]
+    if None in arguments:
+        return recording
+    for part in (lambda test: test, lambda test: test.partition("[")[0], lambda test: test.partition("::")[0]):
+        named = list(dict.fromkeys(_part(argument, part) for argument in arguments))
+        command = f"{recording} {' '.join(named)}"
+        if len(named) == 1 or (len(named) <= _MOST_NAMED and len(command) <= _LONGEST):
+            return command
+    return recording
+
+
+def _part(argument: str, part: Callable[[str], str]) -> str:
+    """Some of a quoted name, quoted where it still has to be."""
+    return part(argument) if "'" not in argument else shlex.quote(part(shlex.split(argument)[0]))
