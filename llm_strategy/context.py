@@ -63,8 +63,8 @@ Place = tuple[CallLog, int]
 class Turn:
     """One call of a scope. Either `call` is there already, or the model has to be asked.
 
-    Who asks holds the turn meanwhile: `acquire`, look at `call` again, `record`, `release`. `seconds` is how long the
-    model has taken so far, where it was asked.
+    Who asks holds the turn meanwhile: `acquire`, look at `call` again, `reserve`, `record`, `release`. `seconds` is how
+    long the model has taken so far, where it was asked.
     """
 
     def __init__(self, logs: Sequence[Place], ask: Ask, occurrence: int) -> None:
@@ -76,6 +76,13 @@ class Turn:
 
     def acquire(self, blocking: bool = True) -> bool:  # noqa: ARG002  # what asks nobody waits for nobody
         """Take the right to ask. False where another holds it and `blocking` is not set."""
+        return True
+
+    def reserve(self, blocking: bool = True) -> bool:  # noqa: ARG002  # what is not counted costs nothing here
+        """Set aside what the answer may cost. False where that has to wait and `blocking` is not set.
+
+        Raises CassetteMiss where it is more than may be spent.
+        """
         return True
 
     def record(self, response: Response) -> Call:

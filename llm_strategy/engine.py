@@ -176,8 +176,10 @@ def _answer(ask: Ask) -> Turn:
         try:
             turn.acquire()
             if turn.call is None:
+                model = source(ask)
+                turn.reserve()
                 with asking(turn):
-                    response = source(ask).generate(ask.request.sent())
+                    response = model.generate(ask.request.sent())
                 turn.record(response)
         finally:
             turn.release()
@@ -195,8 +197,10 @@ async def _aanswer(ask: Ask) -> Turn:
         try:
             await acquire(turn)
             if turn.call is None:
+                model = source(ask)
+                await reserve(turn)
                 with asking(turn):
-                    response = await source(ask).agenerate(ask.request.sent())
+                    response = await model.agenerate(ask.request.sent())
                 await in_thread(turn.record, response)
         finally:
             turn.release()
@@ -210,6 +214,14 @@ async def acquire(turn: Turn) -> None:
 
     while not turn.acquire(blocking=False):  # noqa: ASYNC110  # the reason is below
         await asyncio.sleep(_POLL)  # another process may hold it, which no asyncio.Event tells
+
+
+async def reserve(turn: Turn) -> None:
+    """Set aside what an answer may cost, without holding up the event loop."""
+    import asyncio
+
+    while not turn.reserve(blocking=False):  # noqa: ASYNC110  # see above
+        await asyncio.sleep(_POLL)
 
 
 async def in_thread(record: Any, response: Any) -> None:

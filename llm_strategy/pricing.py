@@ -126,7 +126,7 @@ def _own_rate(model: str | None, answered: str | None) -> Rate | None:
     if not lines:
         return None
     names = [name for said in (answered, model) if said for name in (said, said.partition(":")[2]) if name]
-    for name in names:
+    for name in names or [""]:
         for pattern, rate in parse(lines):
             if name == pattern or fnmatchcase(name, pattern):
                 return rate

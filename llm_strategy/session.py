@@ -40,8 +40,9 @@ class Session:
     the session whose worker this is, if of any. `http` has all scopes take in what clients send to providers over
     HTTP; `http_hosts` are recorded like a provider, `allowed_hosts` may be reached in replay, `http_ignore` are JSON
     paths of what differs from run to run, and `record_errors` keeps errors that a client got over. They hold as
-    `redact` does, and None leaves what the environment says. `account` counts what was done, `misses` lists every
-    request that had no recording, with the test that made it.
+    `redact` does, and None leaves what the environment says. So do `prices`, a line for each model that is on no price
+    list, and `budget`, the US dollars that the session may spend with its workers and children. `account` counts what
+    was done, `misses` lists every request that had no recording, with the test that made it.
     """
 
     def __init__(
@@ -57,16 +58,19 @@ class Session:
         allowed_hosts: Sequence[str] | None = None,
         http_ignore: Sequence[str] | None = None,
         record_errors: bool | None = None,
+        prices: Sequence[str] | None = None,
+        budget: str | None = None,
     ) -> None:
         settings = {"http_hosts": http_hosts, "allowed_hosts": allowed_hosts, "http_ignore": http_ignore}
+        self.facts = Facts(journal)
         variables = _variables(redact, {**settings, "record_errors": record_errors})
+        variables |= _money(prices, budget, self.facts.journal)
         self.mode: Mode = check_mode(mode or "replay")
         self._settings = Lent(variables)
         self.http = http
         self.folder = Path(folder)
         self.only_replay = mode == "replay"
         self.model = model
-        self.facts = Facts(journal)
         self.misses: list[tuple[str, CassetteMiss]] = []
         self._named: dict[str, PurePosixPath] = {}
         self.run = Run(self.folder)
@@ -330,6 +334,20 @@ def _variables(redact: Sequence[str] | None, http: Mapping[str, Any]) -> dict[st
         from llm_strategy.http import settings
 
         said |= settings.variables(**http)
+    return said
+
+
+def _money(prices: Sequence[str] | None, budget: str | None, journal: Path) -> dict[str, str | None]:
+    """The same for what models cost, and what may be spent."""
+    said: dict[str, str | None] = {}
+    if prices is not None:
+        from llm_strategy import pricing
+
+        said[pricing.ENVIRONMENT] = pricing.joined(prices)
+    if budget is not None:
+        from llm_strategy.cassette import budget as budgets
+
+        said[budgets.ENVIRONMENT] = budgets.described(budget, journal)
     return said
 
 

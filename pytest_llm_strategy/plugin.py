@@ -59,6 +59,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--llm-cassettes", metavar="DIR", help="folder of the cassettes, relative to rootdir")
     group.addoption("--llm-model", metavar="MODEL", help="'provider:name' for functions that name no model")
     group.addoption(
+        "--llm-budget",
+        metavar="USD",
+        help="stop asking before the calls of this run cost more than so many US dollars; what was recorded is kept",
+    )
+    group.addoption(
         "--llm-roundtrip",
         action="store_true",
         help="also test, for each function of the project that a model implements, that values of its return type come "
@@ -66,6 +71,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addini("llm_cassettes", "folder of the cassettes, relative to rootdir", default="cassettes")
     parser.addini("llm_model", "'provider:name' for functions that name no model", default="")
+    parser.addini("llm_budget", "as --llm-budget", default="")
+    parser.addini(
+        "llm_prices",
+        "what models cost that are on no price list, a line each: the model, US dollars for a million input tokens, US "
+        "dollars for a million output tokens",
+        type="linelist",
+        default=[],
+    )
     parser.addini("llm_roundtrip", "as --llm-roundtrip", type="bool", default=False)
     parser.addini(
         "llm_redact",
@@ -132,6 +145,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "model": config.getoption("llm_model") or config.getini("llm_model") or None,
         "redact": config.getini("llm_redact") or None,
         "journal": getattr(config, "workerinput", {}).get(_JOURNAL),
+        "prices": config.getini("llm_prices") or None,
+        "budget": _given(config, "llm_budget"),
         "http": config.getini("llm_http"),
         **{name: config.getini(f"llm_{name}") or None for name in _HTTP_SETTINGS},
     }
@@ -156,6 +171,12 @@ def _register_reporters(config: pytest.Config, session: Session) -> None:
         from pytest_llm_strategy import junit
 
         config.pluginmanager.register(junit.Properties(config, session), junit.NAME)
+
+
+def _given(config: pytest.Config, name: str) -> str | None:
+    """What the command line says, else the configuration; None where neither does."""
+    said: str | None = config.getoption(name)
+    return said if said is not None else config.getini(name) or None
 
 
 def _register_round_trips(config: pytest.Config) -> None:

@@ -22,6 +22,9 @@ def write(reporter: pytest.TerminalReporter, session: Session) -> None:
         for group in account.groups[:_SHOWN]:
             tests = len(group.tests)
             reporter.write_line(f"  missed in {tests} test{'s' * (tests > 1)}: {session.scrub(group.cause)}")
+    refused = account.tokens.not_asked
+    if refused:
+        reporter.write_line(f"  {refused} call{'s were' if refused > 1 else ' was'} not asked", red=True)
     if account.repaired and reporter.verbosity >= 0:
         reporter.write_line(f"  {_repairs(account.repaired, account.repairs)}")
     for note in account.notes:

@@ -52,6 +52,11 @@ class Account:
             self.asked += 1
             self.tokens.asked.take(request, response)
 
+    def refused(self) -> None:
+        """Count a call that the budget did not allow."""
+        with self._lock:
+            self.tokens.not_asked += 1
+
     def saved(self, calls: Iterable[Call]) -> None:
         """Count the tokens of the calls that were replayed, of a scope that has closed."""
         with self._lock:

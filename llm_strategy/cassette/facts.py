@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from llm_strategy.cassette.journal import new_journal, tell
+from llm_strategy.cassette.journal import ledger, new_journal, tell
 
 
 class Facts:
@@ -48,7 +48,8 @@ class Facts:
         self._facts |= {tuple(json.loads(line)) for line in whole.splitlines()}
 
     def end(self) -> None:
-        """Remove the journal, in the process in which the run began."""
+        """Remove the journal and the ledger of a budget, in the process in which the run began."""
         if self._began_here:
-            with suppress(OSError):
-                self.journal.unlink()
+            for path in (self.journal, *ledger(self.journal)):
+                with suppress(OSError):
+                    path.unlink()

@@ -21,6 +21,11 @@ def new_journal() -> Path:
     return Path(tempfile.gettempdir(), f"llm-strategy-{os.urandom(8).hex()}.jsonl")
 
 
+def ledger(journal: Path) -> tuple[Path, Path]:
+    """The ledger of a budget that belongs to a run with this journal, and its lock."""
+    return Path(f"{journal}.budget"), Path(f"{journal}.budget.lock")
+
+
 def tell(journal: Path, *lines: object) -> None:
     """Append lines, all of them in one piece."""
     text = "".join(json.dumps(line) + "\n" for line in lines)

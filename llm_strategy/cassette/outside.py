@@ -6,6 +6,7 @@ from llm_strategy.cassette.account import Account
 from llm_strategy.cassette.miss import place
 from llm_strategy.cassette.missed import Missed
 from llm_strategy.cassette.modes import Mode
+from llm_strategy.cassette.turns import LiveTurn
 from llm_strategy.context import Ask, Scope, Turn
 from llm_strategy.errors import CassetteMiss
 
@@ -27,7 +28,7 @@ class OutsideScope(Scope):
         super().__init__(default_model=default_model)
         self._http = http
         self._mode = mode
-        self._account = account
+        self.account = account
         self._misses = misses
 
     @property
@@ -40,8 +41,10 @@ class OutsideScope(Scope):
 
     def enter(self, ask: Ask) -> Turn:
         __tracebackhide__ = True
-        if self._mode == "live" or (ask.source is not None and not ask.source.recorded):
+        if ask.source is not None and not ask.source.recorded:
             return super().enter(ask)
+        if self._mode == "live":
+            return LiveTurn(self, self._places(), ask, self.calls.next_occurrence(ask.request.key))
         miss = CassetteMiss(
             f"{ask.site.function or 'a model'} is called outside every test and fixture, at import or collection: such "
             "a call has no cassette. Call it in a test or a fixture, or inside `with use_cassette(...)`.",
@@ -52,8 +55,8 @@ class OutsideScope(Scope):
         )
         raise self.keep(miss)
 
-    def keep(self, miss: CassetteMiss) -> CassetteMiss:
-        self._misses.append((_CAUSE, miss))
-        self._account.count(missed=1)
-        self._account.miss(Missed.of(miss, _CAUSE, miss.request.key if miss.request else ""))
-        return miss
+    def keep(self, error: CassetteMiss, ask: Ask | None = None) -> CassetteMiss:  # noqa: ARG002  # as a test's scope
+        self._misses.append((_CAUSE, error))
+        self.account.count(missed=1)
+        self.account.miss(Missed.of(error, _CAUSE, error.request.key if error.request else ""))
+        return error

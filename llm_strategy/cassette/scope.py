@@ -168,7 +168,7 @@ class CassetteScope(Scope):
         if ask.source is not None and not ask.source.recorded:
             return self._begin(ask)
         if self.rules.mode == "live":
-            return LiveTurn(self.account, self._places(), ask, self.calls.next_occurrence(ask.request.key))
+            return LiveTurn(self, self._places(), ask, self.calls.next_occurrence(ask.request.key))
         ask = self._with_model(ask)
         key = ask.request.key
         occurrence = self.calls.next_occurrence(key)

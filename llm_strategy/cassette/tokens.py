@@ -130,15 +130,17 @@ def _parts(name: str, tokens: Tokens, price: Decimal | None) -> Iterator[tuple[s
 
 @dataclass
 class Tally:
-    """What was `asked`, and what replaying `saved`."""
+    """What was `asked`, what replaying `saved`, and how many calls a budget did not allow: `not_asked`."""
 
     asked: Count = field(default_factory=Count)
     saved: Count = field(default_factory=Count)
+    not_asked: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        return {"asked": self.asked.to_json(), "saved": self.saved.to_json()}
+        return {"asked": self.asked.to_json(), "saved": self.saved.to_json(), "not_asked": self.not_asked}
 
     def add(self, other: dict[str, Any]) -> None:
         """Take in what another process counted."""
         self.asked.add(other["asked"])
         self.saved.add(other["saved"])
+        self.not_asked += other["not_asked"]

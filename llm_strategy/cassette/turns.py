@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from llm_strategy.cassette.account import Account
 from llm_strategy.cassette.disk import acquire, release
@@ -15,33 +15,77 @@ from llm_strategy.log import Call
 from llm_strategy.values import Response
 
 if TYPE_CHECKING:
+    from llm_strategy.cassette.budget import Reservation
     from llm_strategy.cassette.observation import Observation
     from llm_strategy.cassette.scope import CassetteScope
 
 
-class LiveTurn(Turn):
+class Teller(Protocol):
+    """A scope that keeps account of what is asked in it."""
+
+    account: Account
+
+    def keep(self, error: CassetteMiss, ask: Ask | None = None) -> CassetteMiss:
+        """Take in a miss."""
+
+
+class _PaidTurn(Turn):
+    """A call that may cost something, which a budget may not allow."""
+
+    def __init__(self, scope: Teller, places: Sequence[Place], ask: Ask, occurrence: int) -> None:
+        super().__init__(places, ask, occurrence)
+        self._teller = scope
+        self._reservation: Reservation | None = None
+        self._waits_until: float | None = None
+
+    def reserve(self, blocking: bool = True) -> bool:
+        # Loaded here because replaying, which most runs only do, spends nothing.
+        from llm_strategy.cassette import budget
+
+        limit = budget.current()
+        if limit is None or self._reservation is not None:
+            return True
+        self._waits_until = self._waits_until or budget.patience()
+        try:
+            self._reservation = limit.reserve(self.ask, blocking=blocking, deadline=self._waits_until)
+        except CassetteMiss as refused:
+            self._teller.account.refused()
+            self._teller.keep(refused, self.ask)
+            raise
+        return self._reservation is not None
+
+    def paid(self, response: Response) -> None:
+        """The answer is there, whatever becomes of it."""
+        self._teller.account.asked_for(self.ask.request, response)
+        if self._reservation is not None:
+            self._reservation.settle(self.ask, response)
+            self._reservation = None
+
+    def release(self) -> None:
+        if self._reservation is not None:
+            self._reservation.give_back()
+            self._reservation = None
+
+
+class LiveTurn(_PaidTurn):
     """A call that is asked and not recorded, but counted."""
 
-    def __init__(self, account: Account, places: Sequence[Place], ask: Ask, occurrence: int) -> None:
-        super().__init__(places, ask, occurrence)
-        self._account = account
-
     def record(self, response: Response) -> Call:
-        self._account.asked_for(self.ask.request, response)
+        self.paid(response)
         return super().record(response)
 
     def repaired(self, repairs: tuple[str, ...]) -> None:
-        self._account.mended(repairs)
+        self._teller.account.mended(repairs)
         super().repaired(repairs)
 
 
-class CassetteTurn(Turn):
+class CassetteTurn(_PaidTurn):
     """A call that is replayed, copied, or asked and recorded."""
 
     def __init__(
         self, scope: CassetteScope, places: Sequence[Place], ask: Ask, occurrence: int, entry: Entry | None
     ) -> None:
-        super().__init__(places, ask, occurrence)
+        super().__init__(scope, places, ask, occurrence)
         self._scope = scope
         self._held: object = None
         self._entry: Entry | None = None
@@ -119,10 +163,10 @@ class CassetteTurn(Turn):
 
     def record(self, response: Response) -> Call:
         scope = self._scope
+        self.paid(response)
         call = self._made(response)
         entry = scope.write(call)
         scope.recorded_as(self.place, entry)
-        scope.account.asked_for(self.ask.request, response)
         if scope.project is not None:
             scope.project.add(call.key, scope.file.path)
         if self._observation is not None:
@@ -134,6 +178,7 @@ class CassetteTurn(Turn):
         super().repaired(repairs)
 
     def release(self) -> None:
+        super().release()
         if self.call is None:
             # The model failed: the next equal request is this occurrence, asked again.
             self._scope.calls.give_back(self.ask.request.key)

@@ -60,11 +60,15 @@ class Exchange:
         """Take the right to ask, unless the call is answered; it may turn out to be, by another's asking."""
         if self.turn.call is None:
             self.turn.acquire()
+        if self.turn.call is None:
+            self.turn.reserve()
         self._began = perf_counter()
 
     async def aacquire(self) -> None:
         if self.turn.call is None:
             await engine.acquire(self.turn)
+        if self.turn.call is None:
+            await engine.reserve(self.turn)
         self._began = perf_counter()
 
     @property

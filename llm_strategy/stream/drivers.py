@@ -144,9 +144,11 @@ class SyncDriver(Driver):
 
     def _next(self, ask: Ask) -> str | Response | None:
         __tracebackhide__ = True
+        if self._incoming is None:
+            model = engine.source(ask)
+            self._turn.reserve()
+            self._incoming = model.stream(ask.request.sent())
         with asking(self._turn):
-            if self._incoming is None:
-                self._incoming = engine.source(ask).stream(ask.request.sent())
             got = next(self._incoming, None)
             if not isinstance(got, str):
                 self._hang_up()
@@ -216,9 +218,11 @@ class AsyncDriver(Driver):
 
     async def _next(self, ask: Ask) -> str | Response | None:
         __tracebackhide__ = True
+        if self._incoming is None:
+            model = engine.source(ask)
+            await engine.reserve(self._turn)
+            self._incoming = model.astream(ask.request.sent())
         with asking(self._turn):
-            if self._incoming is None:
-                self._incoming = engine.source(ask).astream(ask.request.sent())
             got = await anext(self._incoming, None)
             if not isinstance(got, str):
                 incoming, self._incoming = self._incoming, None
