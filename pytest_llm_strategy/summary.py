@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from llm_strategy import Session
+from pytest_llm_strategy import changed_answers
 
 _SHOWN = 10
 """Causes of misses, and changing values, that are listed."""
@@ -27,6 +28,8 @@ def write(reporter: pytest.TerminalReporter, session: Session) -> None:
         reporter.write_line(f"  {refused} call{'s were' if refused > 1 else ' was'} not asked", red=True)
     if account.repaired and reporter.verbosity >= 0:
         reporter.write_line(f"  {_repairs(account.repaired, account.repairs)}")
+    for line in changed_answers.lines(session, reporter.verbosity):
+        reporter.write_line(line)
     for note in account.notes:
         reporter.write_line(f"  {session.scrub(note)}")
     changing = account.changing_values

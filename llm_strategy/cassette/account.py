@@ -12,6 +12,7 @@ from llm_strategy.cassette.tokens import Tally
 from llm_strategy.volatility import HTTP_CALL
 
 if TYPE_CHECKING:
+    from llm_strategy.cassette.changed import Changed
     from llm_strategy.log import Call
     from llm_strategy.values import Request, Response
 
@@ -23,6 +24,7 @@ class Account:
     `missed_calls` are the requests that no recording answered, each once, and `groups` what they have in common;
     `repaired` counts the replies that could only be read after a repair, `repairs` each kind of it.
     `changing` has what stood in prompts that differs from run to run: how many calls held it, a value, a key.
+    `changed` says what asking afresh has made of recorded answers.
     """
 
     replayed: int = 0
@@ -36,6 +38,7 @@ class Account:
     missed_calls: list[Missed] = field(default_factory=list)
     repairs: dict[str, int] = field(default_factory=dict)
     changing: dict[str, list[Any]] = field(default_factory=dict)
+    changed: list[Changed] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     _known: set[Missed] = field(default_factory=set, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
@@ -120,23 +123,19 @@ class Account:
         said = {item.name: getattr(self, item.name) for item in fields(self) if not item.name.startswith("_")}
         return {**said, "tokens": self.tokens.to_json()}
 
-    def add(self, other: dict[str, object]) -> None:
+    def add(self, other: dict[str, Any]) -> None:
         """Add the account of another worker."""
-        for name, value in other.items():
-            if name == "tokens" and isinstance(value, dict):
-                self.tokens.add(value)
-            elif isinstance(value, int):
-                setattr(self, name, getattr(self, name) + value)
-            elif name == "missed_calls" and isinstance(value, list):
-                for missed in value:
-                    self.miss(Missed.from_json(missed))
-            elif isinstance(value, list):
-                self.notes += [note for note in value if note not in self.notes]
-            elif isinstance(value, dict):
-                for key, found in value.items():
-                    if name == "changing":
-                        function, _, finding = key.partition(": ")
-                        calls, seen, call = found
-                        self.changes(function, finding, seen, call, calls)
-                    else:
-                        self.repairs[key] = self.repairs.get(key, 0) + found
+        self.count(**{name: value for name, value in other.items() if isinstance(value, int)})
+        self.tokens.add(other["tokens"])
+        for missed in other["missed_calls"]:
+            self.miss(Missed.from_json(missed))
+        if other["changed"]:
+            from llm_strategy.cassette.changed import Changed
+
+            self.changed += map(Changed.from_json, other["changed"])
+        self.notes += [note for note in other["notes"] if note not in self.notes]
+        for key, (calls, value, call) in other["changing"].items():
+            function, _, finding = key.partition(": ")
+            self.changes(function, finding, value, call, calls)
+        for repair, number in other["repairs"].items():
+            self.repairs[repair] = self.repairs.get(repair, 0) + number

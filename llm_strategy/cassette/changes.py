@@ -101,11 +101,12 @@ def changes(
     `outputs` are the forms of replies that are known in this process, by the keys of their requests now. Raises
     CassetteError for a damaged cassette.
     """
-    found = (_change(pair, outputs or {}) for pair in pairs(old, new))
-    return [change for change in found if equal or change.kind != "equal"]
+    found = (change(pair, (outputs or {}).get(pair.new.key) if pair.new else None) for pair in pairs(old, new))
+    return [found_one for found_one in found if equal or found_one.kind != "equal"]
 
 
-def _change(pair: Pair, outputs: Mapping[str, Output]) -> Change:
+def change(pair: Pair, output: Output | None = None) -> Change:
+    """What has become of one call; raises CassetteError for a damaged one."""
     old, new = pair
     if old is None or new is None:
         entry = new or old
@@ -113,7 +114,7 @@ def _change(pair: Pair, outputs: Mapping[str, Output]) -> Change:
         # A damaged recording is no call.
         _ = entry.response
         return Change("removed" if new is None else "added", old, new)
-    reply, output = _reply_difference(old.response, new.response), outputs.get(new.key)
+    reply = _reply_difference(old.response, new.response)
     if old.key == new.key:
         return Change("answer changed" if reply else "equal", old, new, reply=reply, output=output)
     causes, diff = _prompt_difference(old.request, new.request)

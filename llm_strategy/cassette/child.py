@@ -89,7 +89,8 @@ class _ChildScope(CassetteScope):
 
     def recorded_as(self, place: int, entry: Entry) -> None:
         super().recorded_as(place, entry)
-        self._tell({"recorded": (entry.key, entry.occurrence), "place": (os.getpid(), place)})
+        said = {"recorded": (entry.key, entry.occurrence), "place": (os.getpid(), place)}
+        self._tell({**said, "fresh": place in self.usage.fresh})
 
     def end(self, *, passed: bool) -> None:
         super().end(passed=passed)
@@ -138,6 +139,7 @@ def read_journal(scope: CassetteScope, journal: Path, run: Run | None) -> None:
             # As in the parent, whose calls have the numbers of their recordings until these are in order.
             if (place := places.get(tuple(said["place"]))) is not None:
                 scope.usage.calls[place] = tuple(said["recorded"])
+                scope.usage.fresh.update({place: None} if said["fresh"] else {})
         else:
             place = places[tuple(said["place"])] = len(scope.usage.calls) + _CHILDREN
             scope.usage.calls[place] = tuple(said["used"])

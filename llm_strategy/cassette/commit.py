@@ -28,6 +28,10 @@ def commit(scope: CassetteScope, *, passed: bool) -> None:
         scope.account.notes.append(f"{shown(scope.file.path)}: the last document was torn, and is dropped")
     elif scope.file.torn:
         scope.account.notes.append(f"{shown(scope.file.path)}: the last document is torn and was passed over")
+    if scope.usage.fresh and scope.project is not None:
+        from llm_strategy.cassette.changed import changed_by
+
+        scope.account.changed.extend(changed_by(scope))
     new = scope.recording_path
     if scope.rules.mode != "all" or not new.exists():
         return

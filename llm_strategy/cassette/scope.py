@@ -28,6 +28,7 @@ from llm_strategy.wire.envelope import HTTPRequest
 
 if TYPE_CHECKING:
     from llm_strategy.cassette.project import Project
+    from llm_strategy.signature import Signature
     from llm_strategy.volatility.watch import Recordings
 
 
@@ -57,13 +58,15 @@ class Usage:
 
     `recorded` are the recordings that it made, by their own numbers: an answer that comes early is written early.
     So until they have been put in order, a call that was recorded has the number of its recording. `unanswered` are
-    requests that the model failed to answer, which the code under test may have got over. `http` says whether any
-    was an HTTP call.
+    requests that the model failed to answer, which the code under test may have got over. `fresh` are the calls that a
+    model was asked, by their places in request order, with the signature of the function that asked, where it is here.
+    `http` says whether any was an HTTP call.
     """
 
     calls: dict[int, tuple[str, int]] = field(default_factory=dict)
     recorded: set[tuple[str, int]] = field(default_factory=set)
     unanswered: set[tuple[str, int]] = field(default_factory=set)
+    fresh: dict[int, Signature | None] = field(default_factory=dict)
     written: int = 0
     http: bool = False
 

@@ -166,6 +166,7 @@ class CassetteTurn(_PaidTurn):
         self.paid(response)
         call = self._made(response)
         entry = scope.write(call)
+        scope.usage.fresh[self.place] = self.ask.site.given[0] if self.ask.site.given else None
         scope.recorded_as(self.place, entry)
         if scope.project is not None:
             scope.project.add(call.key, scope.file.path)
