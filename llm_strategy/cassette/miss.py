@@ -157,7 +157,7 @@ def _nearest(scope: CassetteScope, ask: Ask, entries: Sequence[Entry]) -> _Reaso
         recorded = entries[at].request
     except CassetteError as error:
         return _Reason(("a damaged recording",), [str(error)])
-    difference = compare(recorded, ask.request, ask.site.blocks)
+    difference = compare(recorded, ask.request)
     if not difference.diff and isinstance(recorded, HTTPRequest) and isinstance(ask.request, HTTPRequest):
         difference = compare_values(recorded.identity, ask.request.identity, "the HTTP call")
     lines = [f"changed: {cause}" for cause in difference.causes]

@@ -65,10 +65,11 @@ def changes(header: Mapping[str, JSON]) -> Iterator[Change]:
 
 def suspected(header: Mapping[str, JSON], causes: Sequence[str]) -> list[Change]:
     """The libraries whose other version may be why a request is no longer the recorded one."""
-    from llm_strategy.difference import NOTHING
+    from llm_strategy.difference import AGAIN, INSTRUCTIONS, NOTHING
     from llm_strategy.difference.prompts import CLOSING
     from llm_strategy.difference.schemas import is_of_types
 
-    of_types = any(map(is_of_types, causes))
-    of_prompts = of_types or any(cause in (NOTHING, CLOSING) or "system message" in cause for cause in causes)
+    # What is told of a reply that was no value comes from pydantic, in words of this library.
+    of_types = AGAIN in causes or any(map(is_of_types, causes))
+    of_prompts = of_types or not {NOTHING, CLOSING, INSTRUCTIONS}.isdisjoint(causes)
     return [change for change in changes(header) if (of_prompts if change.name == _OWN else of_types)]

@@ -8,20 +8,24 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from llm_strategy.canonical import canonical
-from llm_strategy.difference.attachments import attachment_causes, without_content
-from llm_strategy.difference.hunks import Line, align, bounded, common_ends, unified, visible
+from llm_strategy.difference.attachments import other_files, without_content
+from llm_strategy.difference.hunks import Line, bounded, common_ends, unified, visible
 from llm_strategy.difference.names import match_names, path_to_difference, same
 from llm_strategy.difference.prompt_text import read
-from llm_strategy.difference.prompts import prompt_causes
+from llm_strategy.difference.prompts import argument, prompt_causes
 from llm_strategy.difference.schemas import schema_causes
-from llm_strategy.redaction import placeholders, scrub
+from llm_strategy.difference.wording import rewordings
+from llm_strategy.redaction import scrub
 from llm_strategy.transcript import compact, laid_out, schema_in, sections, tool_name
-from llm_strategy.values import JSON, Message, Request
-
-Blocks = Sequence[tuple[str, str, str]]
-"""The pieces that a message's text is made of: what each says in words, its text, its line ends."""
+from llm_strategy.values import JSON, Message, Request, TextPart
 
 NOTHING = "nothing that can be shown: it was recorded with other key rules; record again"
+INSTRUCTIONS = "the words of this library (instructions)"
+AGAIN = "the words of this library (asking again)"
+OPENING = "You implement Python functions that have no body."
+"""How this library's own instructions begin, in every version."""
+COMPLAINT = "That reply cannot be used:"
+"""And what it says of a reply that was no value."""
 _MOST_CAUSES = 10
 _LONGEST_CAUSE = 200
 _LONGEST_VALUE = 60
@@ -34,16 +38,15 @@ class Difference(NamedTuple):
     diff: str
 
 
-def compare(recorded: Request, now: Request, blocks: Blocks = ()) -> Difference:
+def compare(recorded: Request, now: Request) -> Difference:
     """Say what makes a request another one than that of a recording.
 
-    `blocks` are the pieces of the prompt that is asked now. Of a conversation only the part up to the
-    first divergence is compared; what the model answered there decides what follows.
+    Of a conversation only the part up to the first divergence is compared; what the model answered there decides what
+    follows.
     """
     old, new = (without_content(Request.from_json(request.stored)) for request in (recorded, now))
-    last = new.messages[-1:]
     following, (old, new) = _up_to_divergence(old, new)
-    causes = [*_field_causes(old, new), *_Conversations(old, new, last, blocks).causes()]
+    causes = [*_field_causes(old, new), *_Conversations(old, new).causes()]
     shown = list(dict.fromkeys(_short(scrub(visible(cause)), _LONGEST_CAUSE) for cause in causes)) or [NOTHING]
     if len(shown) > _MOST_CAUSES:
         shown[_MOST_CAUSES - 1 :] = [f"{len(shown) - _MOST_CAUSES + 1} more"]
@@ -125,13 +128,11 @@ def _tool_causes(old: Mapping[str, JSON], new: Mapping[str, JSON]) -> Iterator[s
 
 
 class _Conversations:
-    """The messages of two requests, up to where they diverge; `last` holds the one that ended the new request."""
+    """The messages of two requests, up to where they diverge."""
 
-    def __init__(self, old: Request, new: Request, last: Sequence[Message], blocks: Blocks) -> None:
+    def __init__(self, old: Request, new: Request) -> None:
         self._old = old
         self._new = new
-        self._last = last
-        self._blocks = blocks
 
     def causes(self) -> list[str]:
         old, new = self._old.messages, self._new.messages
@@ -145,6 +146,9 @@ class _Conversations:
             causes += prompt or ([_continued(was)] if ended else self._message_causes(was, now))
         if not compared_schema:
             causes += schema_causes(self._old.output_schema, self._new.output_schema)
+        if any(cause.startswith("the return type of") for cause in causes):
+            # What a function that returns text is told follows from that.
+            causes = [cause for cause in causes if cause != INSTRUCTIONS]
         return causes
 
     def _message_causes(self, old: Message | None, new: Message | None) -> list[str]:
@@ -157,13 +161,8 @@ class _Conversations:
         heads = schema_in(old, self._old.output_schema), schema_in(new, self._new.output_schema)
         if heads[0] is not None and heads[0] == heads[1]:
             return []
-        return _block_causes(old.content, new.content, self._blocks) or [self._title(new)]
-
-    def _title(self, message: Message) -> str:
-        if message.role == "system":
-            return "the instructions (system message)"
-        which = "the last" if any(message is last for last in self._last) else "an earlier"
-        return f"{which} message ({message.role})"
+        texts = (_text(message) if head is None else head for message, head in zip((old, new), heads, strict=True))
+        return _text_causes(new.role, *map(scrub, texts))
 
 
 _NONE = Message("", ())
@@ -186,8 +185,8 @@ def _prompt_causes(old: Request, new: Request, was: Message | None, now: Message
     if before is None or after is None:
         return None
     causes = prompt_causes(before, after, old.output_schema, new.output_schema)
-    named = [cause.partition(" (")[0] for cause in causes]
-    return causes + [cause for cause in attachment_causes(before, after, was, now) if cause not in named]
+    files = [argument(name, after.definition) for name in other_files(before, after, was, now)]
+    return causes + [cause for cause in files if not any(named.startswith(cause.rstrip(")")) for named in causes)]
 
 
 def _part_cause(old: Message, new: Message) -> str:
@@ -202,17 +201,15 @@ def _part_cause(old: Message, new: Message) -> str:
     return f"the parts of a message ({new.role})"
 
 
-def _block_causes(old: str, new: str, blocks: Blocks) -> list[str]:
-    """The pieces of a prompt whose lines differ; none where the text is not made of these pieces."""
-    if not blocks or placeholders("".join(text + end for _, text, end in blocks).rstrip("\n")) != new:
-        return []
-    subjects = [subject for subject, text, end in blocks for _ in range((text + end).count("\n") or 1)]
-    lines = new.split("\n")
-    causes: list[str] = []
-    for change in align(old.split("\n"), lines):
-        if change.tag == "delete":
-            # It stood where the line before it stands.
-            causes.append(subjects[max(change.new_start - 1, 0)])
-        elif change.tag != "equal":
-            causes += [subjects[at] for at in range(change.new_start, change.new_end) if lines[at]]
-    return causes
+def _text(message: Message) -> str:
+    return "\n".join(part.content for part in message.parts if isinstance(part, TextPart))
+
+
+def _text_causes(role: str, old: str, new: str) -> list[str]:
+    """The words that differ, in messages of no form that is known."""
+    if old.startswith(OPENING) and new.startswith(OPENING):
+        return [INSTRUCTIONS]
+    if old.startswith(COMPLAINT) and new.startswith(COMPLAINT):
+        return [AGAIN]
+    title = f"the instructions ({role} message)" if role in ("system", "developer") else f"a message ({role})"
+    return [f"{title}: {words}" for words in rewordings(old, new)] or [title]

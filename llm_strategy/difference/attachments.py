@@ -30,12 +30,12 @@ def without_numbers(text: str) -> str:
     return _MENTION.sub("attached as a file>", text)
 
 
-def attachment_causes(old: PromptText, new: PromptText, was: Message, now: Message) -> Iterator[str]:
-    """The arguments of which only the attached content differs."""
+def other_files(old: PromptText, new: PromptText, was: Message, now: Message) -> Iterator[str]:
+    """The arguments of which the attached content differs."""
     before, after = _files(old, was), _files(new, now)
     for name, files in after.items():
         if name in before and before[name] != files:
-            yield f"the fields of {name}" if name == new.definition.bound else f"the argument {name!r}"
+            yield name
 
 
 def _files(prompt: PromptText, message: Message) -> dict[str, list[Part]]:

@@ -137,8 +137,8 @@ def _replacement(before: Sequence[str], after: Sequence[str]) -> list[str]:
     for at, to in _pairs(before, after):
         wide = max(len(before[at]), len(after[to])) > WIDTH
         if wide:
-            removed[at], added[to] = _around(before[at], after[to])
-        if wide or _look(before[at]) == _look(after[to]):
+            removed[at], added[to] = around(before[at], after[to])
+        if wide or look(before[at]) == look(after[to]):
             hints[to] = f"? {_hint(before[at], after[to])}"
     came = ((f"+{text}", hints.get(to)) for to, text in enumerate(added))
     return [f"-{text}" for text in removed] + [line for lines in came for line in lines if line]
@@ -180,14 +180,14 @@ def _cut(text: str) -> str:
     return text if len(text) <= WIDTH else f"{text[: WIDTH - 30]}... ({len(text) - WIDTH + 30} more characters)"
 
 
-def _around(old: str, new: str, around: int = _AROUND) -> tuple[str, str]:
+def around(old: str, new: str, margin: int = _AROUND) -> tuple[str, str]:
     """Two versions of a long text, each shortened to what differs and some of what stands around it."""
     start, end = common_ends(old, new)
-    before = old[max(0, start - around) : start]
-    after = old[len(old) - end :][:around]
-    before = f"...{before}" if start > around else before
-    after = f"{after}..." if end > around else after
-    was, now = (_middle(text[start : len(text) - end], 3 * around) for text in (old, new))
+    before = old[max(0, start - margin) : start]
+    after = old[len(old) - end :][:margin]
+    before = f"...{before}" if start > margin else before
+    after = f"{after}..." if end > margin else after
+    was, now = (_middle(text[start : len(text) - end], 3 * margin) for text in (old, new))
     return f"{before}{was}{after}", f"{before}{now}{after}"
 
 
@@ -207,14 +207,14 @@ def _hint(old: str, new: str) -> str:
         if was.strip() != now.strip():
             was, now = was.strip(), now.strip()
         if max(len(was), len(now)) > _WORD:
-            was, now = _around(was, now, _WORD // 4)
-        was, now = map(ascii if _look(was) == _look(now) else repr, (was, now))
+            was, now = around(was, now, _WORD // 4)
+        was, now = map(ascii if look(was) == look(now) else repr, (was, now))
         shown.append({"insert": f"added {now}", "delete": f"removed {was}"}.get(change.tag, f"{was} -> {now}"))
     more = f", and {len(changes) - 3} more" if len(changes) > 3 else ""
     return ", ".join(shown) + more
 
 
-def _look(text: str) -> str:
+def look(text: str) -> str:
     """The text as far as a reader can tell it from others."""
     seen = "".join(character for character in text if character.isspace() or unicodedata.category(character)[0] != "C")
     return "".join(unicodedata.normalize("NFKC", seen).split())

@@ -32,6 +32,11 @@ class Definition:
         """The name of the parameter that stands for the instance."""
         return next((name for name, parameter in self.parameters.items() if parameter.type is None), None)
 
+    @property
+    def owner(self) -> str:
+        """The name of the class that a method belongs to."""
+        return self.name.rpartition(".")[0] or self.name
+
 
 class Described(NamedTuple):
     """A field's type and description."""
@@ -51,7 +56,7 @@ class TypeText:
 
 @dataclass(frozen=True)
 class PromptText:
-    """The parts of a prompt. `closing` asks for the reply; its JSON schema comes after it."""
+    """The parts of a prompt. `closing` asks for the reply; its JSON schema, if it has one, comes after it."""
 
     definition: Definition
     docstring: str
@@ -61,6 +66,7 @@ class PromptText:
     arguments: Mapping[str, str] = field(default_factory=dict)
 
 
+_CLOSING = "Reply with "
 _DEFINITION = re.compile(r"(async )?def (\S+?)\((.*)\) -> (.*)")
 _ARGUMENT = re.compile(r"^([^\W\d]\w*) = ", re.MULTILINE)
 _DESCRIPTION = re.compile(r"^([^\W\d]\w*): ", re.MULTILINE)
@@ -72,11 +78,15 @@ def read(text: str) -> PromptText | None:
     """The parts of a decorated function's prompt; None for other texts."""
     definition = read_definition(text.partition("\n")[0])
     paragraphs = text.split("\n\n")
-    if definition is None or len(paragraphs) < 3 or not paragraphs[-1].startswith("{"):
+    if definition is None or len(paragraphs) < 3:
         return None
-    closing = paragraphs[-2]
+    # A function that returns text has no schema.
+    at = -2 if paragraphs[-1].startswith("{") else -1
+    closing = paragraphs[at]
+    if at == -1 and not closing.startswith(_CLOSING):
+        return None
     # From the end: of all parts only the docstring can hold a blank line, and it comes first.
-    rest = paragraphs[1:-2]
+    rest = paragraphs[1:at]
     arguments = _pop(rest, "Arguments:", _ARGUMENT)
     types = _pop_types(rest)
     descriptions = _pop(rest, "Parameters:", _DESCRIPTION)

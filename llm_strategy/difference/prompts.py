@@ -13,7 +13,7 @@ from llm_strategy.difference.prompt_text import Definition, Described, Parameter
 from llm_strategy.difference.schemas import definition_name, rename_definitions, schema_causes
 from llm_strategy.values import JSON
 
-CLOSING = "the words that ask for the reply"
+CLOSING = "the words of this library (asking for the reply)"
 
 
 def prompt_causes(old: PromptText, new: PromptText, old_schema: JSON, new_schema: JSON) -> list[str]:
@@ -29,7 +29,7 @@ def prompt_causes(old: PromptText, new: PromptText, old_schema: JSON, new_schema
     if old.docstring != new.docstring:
         causes.append(f"the docstring of {new.definition.name}")
     for name in _changed(old.descriptions, new.descriptions, parameters):
-        causes.append(f"the description of the parameter {name!r}")
+        causes.append(f"the description of the parameter {name!r} of {new.definition.name}")
     fields = FieldChanges()
     causes += fields.compare(old.types, new.types)
     if not causes:
@@ -37,8 +37,9 @@ def prompt_causes(old: PromptText, new: PromptText, old_schema: JSON, new_schema
         causes += _came_and_went("the type {}", match_names(old.types, new.types))
     causes += _argument_causes(old, new, parameters, fields)
     if old.definition.returns == new.definition.returns:
-        causes += schema_causes(rename_definitions(old_schema, types), new_schema, fields.named)
-    if old.closing != new.closing:
+        old_schema = rename_definitions(old_schema, types)
+        causes += schema_causes(old_schema, new_schema, fields.named, of=new.definition.name)
+    if old.closing != new.closing and old.definition.returns == new.definition.returns:
         causes.append(CLOSING)
     return causes
 
@@ -96,21 +97,22 @@ def _definition_causes(old: Definition, new: Definition, parameters: Names) -> I
         yield f"the function {old.name} is now {new.name}"
     if old.asynchronous != new.asynchronous:
         yield f"{new.name} is now {'asynchronous' if new.asynchronous else 'synchronous'}"
-    yield from (f"the parameter {name!r} is now {now!r}" for name, now in parameters.renamed.items())
-    yield from _came_and_went("the parameter {!r}", parameters)
+    of = f" of {new.name}"
+    yield from (f"the parameter {name!r}{of} is now {now!r}" for name, now in parameters.renamed.items())
+    yield from _came_and_went("the parameter {!r}" + of, parameters)
     kept = {parameters.renamed.get(name, name): of for name, of in old.parameters.items()}
     for name, now in new.parameters.items():
         was = kept.get(name, now)
         if was.type != now.type:
-            yield f"the type of the parameter {name!r}: {was.type} -> {now.type}"
+            yield f"the type of the parameter {name!r}{of}: {was.type} -> {now.type}"
         if was.kind != now.kind:
-            yield f"how the parameter {name!r} is passed: {_passed(was)} -> {_passed(now)}"
+            yield f"how the parameter {name!r}{of} is passed: {_passed(was)} -> {_passed(now)}"
     if not _same_order(kept, new.parameters):
-        yield "the order of the parameters"
+        yield f"the order of the parameters{of}"
     if old.between != new.between and not (old.parameters and new.parameters):
-        yield f"the parameters of {new.name}"
+        yield f"the parameters{of}"
     if old.returns != new.returns:
-        yield f"the return type: {old.returns} -> {new.returns}"
+        yield f"the return type{of}: {old.returns} -> {new.returns}"
 
 
 def _passed(parameter: Parameter) -> str:
@@ -180,9 +182,14 @@ class FieldChanges:
         return {name: self.without(item, old=old) for name, item in items}
 
 
+def argument(name: str, of: Definition) -> str:
+    """What is said of an argument: methods of a class share the fields of what they are called on."""
+    return f"the fields of {name} ({of.owner})" if name == of.bound else f"the argument {name!r} of {of.name}"
+
+
 def _argument_causes(old: PromptText, new: PromptText, parameters: Names, fields: FieldChanges) -> Iterator[str]:
     for name in _changed(old.arguments, new.arguments, parameters):
-        subject = f"the fields of {name}" if name == new.definition.bound else f"the argument {name!r}"
+        subject = argument(name, new.definition)
         if name not in old.arguments or name not in new.arguments:
             yield f"{subject} {'was removed' if name in old.arguments else 'was added'}"
             continue
@@ -199,7 +206,8 @@ def _value_cause(subject: str, old: str, new: str, fields: FieldChanges) -> str 
         was, now = fields.without(before, old=True), fields.without(after)
         if not same(was, now):
             path = path_to_difference(was, now)
-            return f"{subject} ({path})" if path else subject
+            inside = f"{subject[:-1]}{path})" if subject.endswith(")") else f"{subject} ({path})"
+            return inside if path else subject
         unexplained = same(before, after) and not fields.reordered
     except RecursionError:
         return subject

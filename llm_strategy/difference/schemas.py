@@ -57,22 +57,26 @@ def _follow(reference: Any, names: Mapping[str, str]) -> Any:
     return _REFERENCE + names[name] if name in names else reference
 
 
-def schema_causes(old: JSON, new: JSON, named: Collection[str] = ()) -> list[str]:
-    """Short phrases for what differs, without the types and fields in `named`, as "Customer.key"."""
+def schema_causes(old: JSON, new: JSON, named: Collection[str] = (), of: str = "") -> list[str]:
+    """Short phrases for what differs, without the types and fields in `named`, as "Customer.key".
+
+    `of` is the function whose result it is.
+    """
     if same(old, new):
         return []
+    result = f"the result of {of}" if of else "the result"
     if not isinstance(old, dict) or not isinstance(new, dict):
-        return [f"the schema of the result was {'removed' if new is None else 'added'}"]
+        return [f"the schema of {result} was {'removed' if new is None else 'added'}"]
     names = match_names(_anonymous(_object(old, "$defs")), _anonymous(_object(new, "$defs")), by_position=False)
     old = rename_definitions(old, names.renamed)
     causes = [f"the type {name} is now {now}{IN_RESULT}" for name, now in names.renamed.items()]
     before, after = _object(old, "$defs"), _object(new, "$defs")
     for name in [name for name in after if name in before and not same(before[name], after[name])]:
         causes += _definition_causes(name, before[name], after[name], named)
-    causes += _outer_causes(old, new)
+    causes += _outer_causes(old, new, result)
     if not causes and not named:
         changed = ", ".join([*names.removed, *names.added])
-        causes = [f"the schema of the result ({changed})" if changed else "the schema of the result"]
+        causes = [f"the schema of {result} ({changed})" if changed else f"the schema of {result}"]
     return causes
 
 
@@ -117,7 +121,7 @@ def _aspect(old: Any, new: Any) -> str:
     return "the type"
 
 
-def _outer_causes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
+def _outer_causes(old: dict[str, Any], new: dict[str, Any], result: str) -> Iterator[str]:
     """What differs outside the definitions: in the type that is returned itself."""
     before, after = ({**schema, "$defs": None} for schema in (old, new))
     if same(before, after):
@@ -126,6 +130,6 @@ def _outer_causes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
     inner = path.removeprefix(".properties").removeprefix(".return_value")
     results = [_object(schema, "properties").get("return_value") for schema in (before, after)]
     if inner in ("", ".description") and all(results) and _aspect(*results) == "the description":
-        yield "the description of the result"
+        yield f"the description of {result}"
     else:
-        yield f"the schema of the result ({inner})" if inner else "the schema of the result"
+        yield f"the schema of {result} ({inner})" if inner else f"the schema of {result}"

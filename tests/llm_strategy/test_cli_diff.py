@@ -102,7 +102,7 @@ def test_prompts_that_changed_are_paired_with_their_old_recordings(capsys: Print
     assert diff("a.yaml", "b.yaml") == 1
     printed = capsys.readouterr().out
     assert printed.startswith("a.yaml -> b.yaml: 1 call added, 1 prompt changed\n")
-    assert "  changed: the argument 'query'\n" in printed
+    assert "  changed: the argument 'query' of find\n" in printed
     assert '-query = "pot for the kitchen"\n+query = "pot for the bathroom"\n' in printed
     assert '+ query = "something else"\n+ -> {"return_value": 3}\n' in printed
     assert "the answer:" not in printed
@@ -184,7 +184,7 @@ def test_json_is_for_programs(capsys: Printed) -> None:
     answer, prompt, added = compared["changes"]
     assert (answer["change"], prompt["change"], added["change"]) == ("answer changed", "prompt changed", "added")
     assert answer["answer"] == {"fields": [{"path": "return_value", "old": 1, "new": 4}], "diff": ""}
-    assert prompt["prompt"]["causes"] == ["the argument 'query'"]
+    assert prompt["prompt"]["causes"] == ["the argument 'query' of find"]
     assert prompt["old"]["key"] != prompt["new"]["key"]
     assert "old" not in added
     assert added["new"]["occurrence"] == 1

@@ -411,7 +411,7 @@ def test_a_replay_needs_no_blob(tmp_path: Path) -> None:
     assert transcript(call.request) == transcript(describe.request(LARGE))
     with use_cassette(path), pytest.raises(CassetteMiss) as caught:
         describe(LARGE, "long")
-    assert caught.value.causes == ("the argument 'style'",)
+    assert caught.value.causes == ("the argument 'style' of describe",)
 
 
 @pytest.mark.parametrize(
@@ -524,7 +524,7 @@ def test_a_changed_image_is_named(tmp_path: Path, size: int, folder: Path) -> No
             shop.find(*arguments)
         message = str(caught.value)
         assert base64.b64encode(b"1" * 12).decode() not in message
-        if caught.value.causes == ("the argument 'photo'",):
+        if caught.value.causes == ("the argument 'photo' of Shop.find",):
             for number, data in (("-", one.data), ("+", two.data)):
                 assert (
                     f"\n{number}[image: image/png, {len(data):,} bytes, SHA-256 {sha256(data).hexdigest()[:16]}]"
@@ -532,10 +532,16 @@ def test_a_changed_image_is_named(tmp_path: Path, size: int, folder: Path) -> No
                 )
         return caught.value.causes
 
-    assert causes(Shop(Path("a.png")), two, b"a", b"b") == ("the argument 'photo'",)
-    assert causes(Shop(Path("a.png")), one, b"a", b"c") == ("the argument 'more'",)
-    assert causes(Shop(Path("a.png")), two, b"b", b"a") == ("the argument 'photo'", "the argument 'more'")
-    assert causes(Shop(Path("a.png")), one, b"a") == ("the argument 'more'",)
-    assert causes(Shop(Path("b.png")), two, b"a", b"b") == ("the fields of self (.logo)", "the argument 'photo'")
+    assert causes(Shop(Path("a.png")), two, b"a", b"b") == ("the argument 'photo' of Shop.find",)
+    assert causes(Shop(Path("a.png")), one, b"a", b"c") == ("the argument 'more' of Shop.find",)
+    assert causes(Shop(Path("a.png")), two, b"b", b"a") == (
+        "the argument 'photo' of Shop.find",
+        "the argument 'more' of Shop.find",
+    )
+    assert causes(Shop(Path("a.png")), one, b"a") == ("the argument 'more' of Shop.find",)
+    assert causes(Shop(Path("b.png")), two, b"a", b"b") == (
+        "the fields of self (Shop.logo)",
+        "the argument 'photo' of Shop.find",
+    )
     (folder / "a.png").write_bytes(b"other")
-    assert causes(Shop(Path("a.png")), one, b"a", b"b") == ("the fields of self",)
+    assert causes(Shop(Path("a.png")), one, b"a", b"b") == ("the fields of self (Shop)",)

@@ -202,7 +202,7 @@ def test_one_changed_character_misses(path: Path) -> None:
     with use_cassette(path, http=True) as cassette, pytest.raises(CassetteMiss) as caught:
         ask(client(), "born in 1991")
     text = str(caught.value)
-    assert caught.value.causes == ("the last message (user)",)
+    assert caught.value.causes == ("a message (user): '1990' -> '1991'",)
     assert "-born in 1990\n+born in 1991\n" in text
     assert "test_http.py:" in text
     assert "calls.yaml:" in text

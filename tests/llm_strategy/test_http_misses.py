@@ -46,8 +46,8 @@ EMBEDDINGS: dict[str, Any] = {"model": "e", "input": ["cats", "dogs"], "dimensio
 COMPLETIONS: dict[str, Any] = {"model": "c", "prompt": "Once upon a time", "max_tokens": 9, "suffix": "The end."}
 
 _MESSAGES = [
-    ("1990", "1991", "an earlier message (user)"),
-    ("brief", "short", "the instructions (system message)"),
+    ("1990", "1991", "a message (user): '1990' -> '1991'"),
+    ("brief", "short", "the instructions (system message): 'brief' -> 'short'"),
     ("nobody", "somebody", "what a tool answered"),
     ('{\\"at\\": 1}', '{\\"at\\": 2}', "a tool call"),
     ('"Look."', '"Look!"', "the tool look (.description)"),
@@ -82,9 +82,9 @@ def cases() -> list[Any]:
         )
     ]
     found += [
-        ("/v1/embeddings", EMBEDDINGS, "cats", "bats", "the last message (user)"),
+        ("/v1/embeddings", EMBEDDINGS, "cats", "bats", "a message (user): 'cats' -> 'bats'"),
         ("/v1/embeddings", EMBEDDINGS, '"dimensions": 3', '"dimensions": 4', "the setting dimensions: 3 -> 4"),
-        ("/v1/completions", COMPLETIONS, "time", "tide", "the last message (user)"),
+        ("/v1/completions", COMPLETIONS, "time", "tide", "a message (user): 'time' -> 'tide'"),
         ("/v1/completions", COMPLETIONS, "The end.", "The End.", 'the setting suffix: "The end." -> "The End."'),
     ]
     return [(path, body, (old, new), cause) for path, body, old, new, cause in found]

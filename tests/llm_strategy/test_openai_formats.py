@@ -189,7 +189,7 @@ def test_the_first_divergence_of_a_conversation(tmp_path: Path) -> None:
     messages[0]["content"] = "ONE"
     with use_cassette(tmp_path / "a.yaml", http=True), pytest.raises(CassetteMiss) as caught:
         client(NOWHERE).responses.create(model="m", input=messages)
-    assert caught.value.causes == ("an earlier message (user)",)
+    assert caught.value.causes == ("a message (user): 'one' -> 'ONE'",)
     assert "(2 more messages of the conversation not compared)" in str(caught.value)
     assert caught.value.request is not None
     assert caught.value.request.messages[0] == Message("user", "ONE")

@@ -53,9 +53,9 @@ def test_content_is_recorded_once_and_reviewed_by_its_hash(project: Project) -> 
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(
         [
-            "changed: the argument 'photo'",
+            "changed: the argument 'photo' of look",
             f"-[[]image: image/png, 3,000 bytes, SHA-256 {name[:16]}[]]",
             f"+[[]image: image/png, 3,000 bytes, SHA-256 {sha256(dog).hexdigest()[:16]}[]]",
-            "  missed in 2 tests: the argument 'photo'",
+            "  missed in 2 tests: the argument 'photo' of look",
         ]
     )
