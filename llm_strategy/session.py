@@ -232,6 +232,10 @@ class Session:
                 self.run.doubt(owner)
         elif judged and stale is not None:
             self.run.own(opened.path, owner, stale, removable=mode == "new")
+            if mode == "new" and looks and not stale:
+                from llm_strategy.cassette.replaced import release
+
+                release(opened.path)
         else:
             self.run.not_judged(opened.path, owner, passed=passed)
 

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from llm_strategy.cassette.account import Account
+from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.miss import shown
 from llm_strategy.cassette.naming import NEW_SUFFIX, test_cassette
+from llm_strategy.cassette.replaced import is_set_aside, keep, release
 from llm_strategy.cassette.run import Recorded, Run
 from llm_strategy.cassette.stale import remove, stale_in
 from llm_strategy.cassette.store import open_file
@@ -100,12 +102,23 @@ def prune_own(run: Run, account: Account, *, siblings: bool) -> None:
         if run.keepers(name, siblings=siblings):
             continue
         try:
-            removed = remove(run.path(name), _unasked(run, name))
+            removed = _remove_kept(run.path(name), _unasked(run, name))
         except (CassetteError, OSError) as error:
             account.notes.append(f"{shown(run.path(name))}: what is stale stays there ({error})")
             continue
         account.count(pruned=len(removed))
         del run.stale[name]
+
+
+def _remove_kept(path: Path, judged: Sequence[Recorded]) -> Sequence[Entry]:
+    """Remove recordings, of which the cassette's accepted state keeps those that anybody has accepted."""
+    if not judged or not path.exists():
+        return ()
+    with open_file(path).locked():
+        keep(path)
+        removed = remove(path, judged)
+    release(path)
+    return removed
 
 
 def judge(run: Run, root: Path, tests: int) -> dict[str, Any]:
@@ -172,6 +185,8 @@ def _ownerless(run: Run) -> Iterator[tuple[Path, Ownerless]]:
     for path in sorted(run.folder.rglob("*.yaml")):
         name = run.name(path)
         if name in run.owners or path.name.endswith(NEW_SUFFIX) or not path.is_file() or _plain(name) != name:
+            continue
+        if is_set_aside(path.relative_to(run.folder)):
             continue
         try:
             owner = open_file(path).header.get("recorded_by")

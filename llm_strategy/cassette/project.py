@@ -8,6 +8,7 @@ from pathlib import Path
 
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.naming import NEW_SUFFIX
+from llm_strategy.cassette.replaced import is_set_aside
 from llm_strategy.cassette.store import open_file
 from llm_strategy.cassette.survey import keys_in
 from llm_strategy.errors import CassetteError
@@ -24,7 +25,7 @@ class Project:
     def _paths(self) -> dict[str, list[Path]]:
         paths: dict[str, list[Path]] = {}
         for path in sorted(self.folder.rglob("*.yaml")):
-            if not path.name.endswith(NEW_SUFFIX):
+            if not path.name.endswith(NEW_SUFFIX) and not is_set_aside(path.relative_to(self.folder)):
                 for key in keys_in(path):
                     paths.setdefault(key, []).append(path)
         return paths

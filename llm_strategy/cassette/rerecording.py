@@ -20,6 +20,7 @@ from llm_strategy.cassette.disk import naming
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.miss import shown
 from llm_strategy.cassette.naming import NEW_SUFFIX
+from llm_strategy.cassette.replaced import keep, release
 from llm_strategy.cassette.store import CassetteFile, open_file
 
 if TYPE_CHECKING:
@@ -100,9 +101,11 @@ def settle(scope: CassetteScope) -> None:
         # All was asked by others of this run; what lies there is older.
         return
     asked = scope.usage.ordered()
-    with new.locked():
+    with new.locked(), open_file(path).locked():
         new.refresh()
         held = _held(scope)
+        if not _kept(scope):
+            return
         whole = not scope.rules.shared and not facts.knows("adopted", str(path)) and not held
         if whole and all(new.find(*call) for call in asked):
             keys = {entry.key for entry in new.entries}
@@ -116,6 +119,20 @@ def settle(scope: CassetteScope) -> None:
             _drop(_earlier(scope), keys)
         # Only now: who reads this looks into the cassette.
         facts.note(("adopted", str(path)), *(("refreshed", str(path), key) for key in keys))
+        release(path)
+
+
+def _kept(scope: CassetteScope) -> bool:
+    """Whether what is about to be replaced is kept for a review; where it cannot be, nothing is replaced."""
+    try:
+        keep(scope.path)
+    except OSError as error:
+        scope.account.notes.append(
+            f"{shown(scope.path)}: stays as it is, because it cannot be kept for a review ({error}); what was recorded "
+            f"now is {shown(scope.file.path)}"
+        )
+        return False
+    return True
 
 
 def _held(scope: CassetteScope) -> Set[str]:

@@ -14,9 +14,10 @@ from llm_strategy.cassette.account import Account
 from llm_strategy.cassette.blob_files import credential_in_contents
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.facts import Facts
-from llm_strategy.cassette.miss import explain
+from llm_strategy.cassette.miss import explain, shown
 from llm_strategy.cassette.missed import Missed
 from llm_strategy.cassette.modes import Mode
+from llm_strategy.cassette.replaced import keep
 from llm_strategy.cassette.rerecording import begin, complete, find_fresh, new_path
 from llm_strategy.cassette.store import CassetteFile, open_file
 from llm_strategy.cassette.turns import CassetteTurn, LiveTurn
@@ -204,11 +205,27 @@ class CassetteScope(Scope):
         """Record an answer; it is on the disk when this returns."""
         folder = self.project.folder if self.project else None
         if self.rules.mode != "all":
+            self._keep_accepted()
             return self.file.append(call, self.recorded_by, folder)
         with self.file.locked():
             begin(self)
             complete(self, call.key)
             return self.file.append(call, self.recorded_by, folder)
+
+    def copy(self, entry: Entry) -> Entry:
+        """Record another cassette's answer."""
+        self._keep_accepted()
+        return self.file.append_copy(entry, self.recorded_by)
+
+    def _keep_accepted(self) -> None:
+        """Before anything comes to a cassette with one owner, from which the session may remove what that replaces."""
+        if self.rules.shared or self.usage.written:
+            return
+        try:
+            with self.file.locked():
+                keep(self.path)
+        except OSError as error:
+            self.note(f"{shown(self.path)}: what it held cannot be kept for a review ({error})")
 
     def _with_model(self, ask: Ask) -> Ask:
         """Without a configured model, the recordings say which one it was."""

@@ -153,7 +153,7 @@ class CassetteTurn(_PaidTurn):
             return True
         copied = scope.elsewhere(key, self.occurrence) if scope.copies() else None
         if copied is not None:
-            entry = scope.file.append_copy(copied, scope.recorded_by)
+            entry = scope.copy(copied)
             self.finish(self._made(entry.response, replayed=True))
             scope.account.count(copied=1)
             scope.recorded_as(self.place, entry)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from llm_strategy.cassette.blob_files import FOLDER
 from llm_strategy.cassette.disk import LOCK_TIMEOUT
+from llm_strategy.cassette.replaced import is_set_aside
 from llm_strategy.cassette.run import Recorded
 from llm_strategy.cassette.stale import among
 from llm_strategy.cassette.store import open_file
@@ -48,6 +49,8 @@ def unreferenced(folder: Path, gone: Mapping[Path, Collection[Recorded] | None])
 
 def _kept(path: Path, judged: Collection[Recorded]) -> bytes:
     """What of a cassette stays."""
+    if is_set_aside(path):
+        return path.read_bytes()
     entries = open_file(path).entries
     leaving = set(among(entries, judged))
     return b"".join(entry.raw for entry in entries if entry not in leaving) if leaving else path.read_bytes()

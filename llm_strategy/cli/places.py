@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from llm_strategy.cassette.miss import shown
+from llm_strategy.cassette.replaced import is_set_aside
 
 
 def add_paths(command: argparse.ArgumentParser) -> None:
@@ -19,7 +20,8 @@ def files(paths: Sequence[Path]) -> Iterator[Path]:
     """The files that are named, and those in the folders that are named."""
     for path in paths or [Path("cassettes")]:
         if os.path.isdir(path):
-            yield from sorted(found for found in path.rglob("*.yaml") if ".locks" not in found.parts)
+            found = (file for file in path.rglob("*.yaml") if ".locks" not in file.parts)
+            yield from sorted(file for file in found if not is_set_aside(file.relative_to(path)))
         else:
             yield path
 

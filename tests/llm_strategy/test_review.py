@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from llm_strategy import Cassette, ScriptedModel, llm_strategy, use_cassette
+from llm_strategy import Cassette, ScriptedModel, Session, llm_strategy, use_cassette
 from llm_strategy.cli import main
 from llm_strategy.errors import CassetteError
 from llm_strategy.review import Pending, Review
@@ -25,23 +26,37 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def ask(path: str, answers: Answers, *, mode: str = "all", doc: str = "Find a product.", fail: bool = False) -> None:
-    """Ask a call per query, with a model that answers so."""
-
+def finder(answers: Answers, doc: str) -> Callable[[str], Any]:
     def find(query: str) -> Any:
         raise NotImplementedError
 
     find.__qualname__, find.__doc__ = "find", doc
     model = ScriptedModel(lambda request: reply(answers[argument(request, "query")]), name="test:m", recorded=True)
-    function = llm_strategy(model)(find)
-    try:
-        with use_cassette(path, mode):
-            for query in answers:
-                function(query)
-            if fail:
-                raise InterruptedError
-    except InterruptedError:
-        pass
+    return llm_strategy(model)(find)
+
+
+DOC = "Find a product."
+
+
+def ask(path: str, answers: Answers, *, mode: str = "all", doc: str = DOC, fail: bool = False) -> None:
+    """Ask a call per query in a block, with a model that answers so."""
+    with suppress(InterruptedError), use_cassette(path, mode):
+        for query in answers:
+            finder(answers, doc)(query)
+        if fail:
+            raise InterruptedError
+
+
+def run(path: str, answers: Answers, *, mode: str = "new", doc: str = DOC, passed: bool = True) -> None:
+    """The same as the one test of a session, whose cassette it is."""
+    session = Session(Path(), mode=mode)
+    opened = session.open(Path(path), owner="test_x.py::test")
+    session.enter(opened)
+    for query in answers:
+        finder(answers, doc)(query)
+    session.leave(opened)
+    session.close(opened, passed=passed)
+    session.finish()
 
 
 def answers(path: str) -> list[Any]:
@@ -49,12 +64,8 @@ def answers(path: str) -> list[Any]:
 
 
 def replayed(path: str, query: str, *, doc: str = "Find a product.") -> Any:
-    def find(query: str) -> Any:
-        raise NotImplementedError
-
-    find.__qualname__, find.__doc__ = "find", doc
     with use_cassette(path, "replay"):
-        return llm_strategy("test:m")(find)(query)
+        return finder({}, doc)(query)
 
 
 def said(items: Sequence[Pending]) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -130,3 +141,220 @@ def test_undoing_is_refused_where_a_file_has_changed_since() -> None:
     with pytest.raises(CassetteError, match=r"x\.yaml has changed since the last decision.*lies in"):
         review.undo()
     assert Path("x.yaml").read_bytes() == after
+
+
+# What runs have replaced
+
+
+def test_what_a_recording_replaced_is_pending() -> None:
+    """The old recordings are kept until they are accepted, and what is equal is none of them."""
+    ask("x.yaml", {"lamp": 1, "pot": 2})
+    ask("x.yaml", {"lamp": 7, "pot": 2})
+    review = Review(".")
+    (item,) = review.pending()
+    assert said([item]) == [("replaced", "answer changed", ("asked again, same prompt",))]
+    review.accept([item])
+    assert answers("x.yaml") == [7, 2]
+    assert review.pending() == []
+    assert not Path(".replaced/x.yaml").exists()
+
+
+@pytest.mark.parametrize("mode", ["new", "all"])
+def test_rejecting_brings_the_old_recording_back(mode: str) -> None:
+    """When nothing else is new, the cassette is as it was, to the byte, and replays what it did."""
+    run("x.yaml", {"lamp": 1, "pot": 2, "bed": 3})
+    before = Path("x.yaml").read_bytes()
+    run("x.yaml", {"bed": 9, "lamp": 7, "pot": 8}, mode=mode, doc="Find it.")
+    review = Review(".")
+    for item in review.pending():
+        review.reject([item])
+        assert main(["verify", "x.yaml"]) == 0
+    assert Path("x.yaml").read_bytes() == before
+    assert replayed("x.yaml", "pot") == 2
+    assert review.pending() == []
+
+
+@pytest.mark.parametrize("mode", ["new", "all"])
+def test_some_accepted_and_some_rejected(mode: str) -> None:
+    """Each call is as was decided, in its place, and nothing is left to decide."""
+    run("x.yaml", {"lamp": 1, "pot": 2, "bed": 3})
+    run("x.yaml", {"lamp": 7, "pot": 8, "bed": 9}, mode=mode, doc="Find it.")
+    review = Review(".")
+    lamp, pot, bed = review.pending()
+    review.accept([lamp, bed])
+    review.reject([pot])
+    assert answers("x.yaml") == [7, 2, 9]
+    assert (replayed("x.yaml", "pot"), replayed("x.yaml", "bed", doc="Find it.")) == (2, 9)
+    assert review.pending() == []
+    assert [review.undo(), review.undo(), review.undo()][2] is None
+    assert answers("x.yaml") == [7, 8, 9]
+    assert review.pending() == [lamp, pot, bed]
+
+
+def test_the_oldest_accepted_recording_stays() -> None:
+    """What replaces a recording that nobody has accepted leaves that one to be forgotten."""
+    ask("x.yaml", {"lamp": 1})
+    ask("x.yaml", {"lamp": 2})
+    ask("x.yaml", {"lamp": 3})
+    review = Review(".")
+    review.reject(review.pending())
+    assert answers("x.yaml") == [1]
+
+
+def test_the_same_answers_are_nothing_to_review() -> None:
+    """A recording afresh that says the same leaves nothing behind."""
+    ask("x.yaml", {"lamp": 1})
+    ask("x.yaml", {"lamp": 1})
+    assert Review(".").pending() == []
+    assert not Path(".replaced").exists()
+
+
+def test_calls_that_came_and_went() -> None:
+    """They are pending beside what they came with, and are decided like the others."""
+    run("x.yaml", {"lamp": 1, "pot": 2})
+    before = Path("x.yaml").read_bytes()
+    run("x.yaml", {"pot": 2})
+    review = Review(".")
+    assert said(review.pending()) == [("replaced", "removed", ("not asked any more",))]
+    run("x.yaml", {"pot": 2, "a much longer query": 3, "bed": 4})
+    assert sorted(item.change.kind for item in review.pending()) == ["added", "prompt changed"]
+    review.reject(review.pending())
+    assert Path("x.yaml").read_bytes() == before
+    review.undo()
+    review.accept(review.pending())
+    assert answers("x.yaml") == [2, 3, 4]
+    assert review.pending() == []
+
+
+def test_new_calls_alone_are_nothing_to_review() -> None:
+    """What replaces nothing waits for nobody."""
+    run("x.yaml", {"lamp": 1})
+    run("x.yaml", {"lamp": 1, "pot": 2})
+    assert Review(".").pending() == []
+    assert not Path(".replaced").exists()
+
+
+def test_a_recording_that_took_two_sessions() -> None:
+    """The test failed with its new answers and then passed with them: the old ones are theirs all the same."""
+    run("x.yaml", {"lamp": 1})
+    run("x.yaml", {"lamp": 2}, doc="Find it.", passed=False)
+    run("x.yaml", {"lamp": 3}, doc="Find it.")
+    (item,) = Review(".").pending()
+    assert item.change.kind == "prompt changed"
+    assert item.causes == ("the docstring of find",)
+    assert item.test == "test_x.py::test"
+
+
+def test_equal_requests_keep_their_order() -> None:
+    """The n-th answer to a request that is asked several times is the n-th again after a rejection."""
+    numbers = iter(range(1, 7))
+    model = ScriptedModel(lambda request: reply(next(numbers)), name="test:m", recorded=True)
+
+    @llm_strategy(model)
+    def roll() -> int:
+        """Roll the dice."""
+        raise NotImplementedError
+
+    for _ in range(2):
+        with use_cassette("x.yaml", "all"):
+            assert [roll(), roll(), roll()]
+    assert answers("x.yaml") == [4, 5, 6]
+    review = Review(".")
+    first, second, third = review.pending()
+    review.reject([third])
+    review.reject([first])
+    assert answers("x.yaml") == [1, 5, 3]
+    review.accept([second])
+    assert answers("x.yaml") == [1, 5, 3]
+    assert review.pending() == []
+
+
+def test_what_is_set_aside_is_no_cassette() -> None:
+    """Commands that walk through folders pass over it, and git does, too."""
+    ask("cassettes/x.yaml", {"lamp": 1})
+    ask("cassettes/x.yaml", {"lamp": 2})
+    assert Path("cassettes/.replaced/x.yaml").is_file()
+    assert Path("cassettes/.replaced/.gitignore").read_text() == "*\n"
+    for command in ("ls", "verify", "show"):
+        printed = subprocess.check_output([Path(sys.executable).with_name("llm-strategy"), command], text=True)
+        assert ".replaced" not in printed
+
+
+def git(*command: str) -> None:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "core.hooksPath=/dev/null"]
+    subprocess.run(["git", *identity, *command], check=True, capture_output=True)
+
+
+def test_what_is_committed_is_hidden() -> None:
+    """A commit of the new recording is a review; what is recorded after it is compared with what was committed."""
+    git("init")
+    ask("cassettes/x.yaml", {"lamp": 1})
+    ask("cassettes/x.yaml", {"lamp": 2})
+    review = Review("cassettes")
+    assert len(review.pending()) == 1
+    git("add", "cassettes")
+    assert len(review.pending()) == 1
+    git("commit", "-m", "new answers")
+    assert review.pending() == []
+    assert review.hidden == 1
+    ask("cassettes/x.yaml", {"lamp": 3})
+    review.reject(review.pending())
+    assert answers("cassettes/x.yaml") == [2]
+
+
+# What comes between
+
+
+def test_a_call_that_has_changed_since_it_was_listed_is_left_alone() -> None:
+    """Who decides about it is told to look again; the rest of the decision is carried out."""
+    ask("x.yaml", {"lamp": 1, "pot": 2})
+    ask("x.yaml", {"lamp": 7, "pot": 8})
+    listed = Review(".").pending()
+    ask("x.yaml", {"lamp": 7, "pot": 9})
+    decided = Review(".").reject(listed)
+    assert [item.change.old.key for item in decided.done if item.change.old] == [listed[0].entry.key]
+    assert len(decided.refused) == 1
+    assert "has changed since it was listed" in decided.refused[0]
+    assert answers("x.yaml") == [1, 9]
+
+
+def test_two_people_decide_at_once() -> None:
+    """The second decision about a call finds it decided, and changes nothing."""
+    ask("x.yaml", {"lamp": 1})
+    ask("x.yaml", {"lamp": 7})
+    one, other = Review("."), Review(".")
+    mine, theirs = one.pending(), other.pending()
+    one.reject(mine)
+    assert other.accept(theirs).done == []
+    assert answers("x.yaml") == [1]
+
+
+def test_a_damaged_cassette_is_named_and_left_alone() -> None:
+    """It does not hide what is pending elsewhere; its accepted state stays."""
+    for name in ("x.yaml", "y.yaml"):
+        ask(name, {"lamp": 1})
+        ask(name, {"lamp": 7})
+    review = Review(".")
+    listed = review.pending()
+    data = Path("x.yaml").read_bytes()
+    Path("x.yaml").write_bytes(data.replace(b"digest: ", b"<<<<<<< HEAD\ndigest: ", 1))
+    assert [item.cassette.name for item in review.pending()] == ["y.yaml"]
+    assert len(review.problems) == 1
+    assert "x.yaml" in review.problems[0]
+    decided = review.reject(listed)
+    assert [item.cassette.name for item in decided.done] == ["y.yaml"]
+    assert len(decided.refused) == 1
+    Path("x.yaml").write_bytes(data)
+    review.reject(review.pending())
+    assert answers("x.yaml") == [1]
+
+
+def test_a_cassette_that_was_deleted_can_be_had_back() -> None:
+    """Its accepted state is there until that is let go."""
+    ask("x.yaml", {"lamp": 1, "pot": 2})
+    ask("x.yaml", {"lamp": 7, "pot": 8})
+    Path("x.yaml").unlink()
+    review = Review(".")
+    assert {item.change.kind for item in review.pending()} == {"removed"}
+    review.reject(review.pending())
+    assert answers("x.yaml") == [1, 2]

@@ -45,7 +45,7 @@ def counter() -> Counter:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.name != ".locks")
+    return sorted(path.name for path in folder.iterdir() if path.name not in (".locks", ".replaced"))
 
 
 # Record modes

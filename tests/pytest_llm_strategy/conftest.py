@@ -90,7 +90,8 @@ class Project:
     def cassettes(self) -> list[str]:
         """The cassettes, relative to their folder."""
         folder = self.path / "cassettes"
-        return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.yaml"))
+        found = (path.relative_to(folder) for path in folder.rglob("*.yaml"))
+        return sorted(path.as_posix() for path in found if ".replaced" not in path.parts)
 
     def cassette(self, name: str) -> str:
         return (self.path / "cassettes" / name).read_text(encoding="utf-8")
