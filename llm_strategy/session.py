@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from llm_strategy.cassette.project import Project
     from llm_strategy.cassette.scope import CassetteScope
     from llm_strategy.context import Scope
+    from llm_strategy.difference.highlights import Shown
     from llm_strategy.errors import CassetteMiss
+    from llm_strategy.values import Request
 
 
 class Session:
@@ -266,6 +268,19 @@ class Session:
         from llm_strategy.known_secrets import known
 
         return known().scrub_report(text)
+
+    def compare(self, recorded: Request, now: Request, opened: OpenScope | None = None) -> tuple[str, ...]:
+        """What makes a request another one, in the phrases of a miss; `opened` is the scope that asks it now."""
+        from llm_strategy.cassette.comparison import causes
+
+        return causes(recorded, now, opened.path if opened else None)
+
+    @staticmethod
+    def diff(old: Sequence[tuple[str, str]], new: Sequence[tuple[str, str]]) -> Sequence[Shown]:
+        """What became of the lines of a text, each of which comes with the title of its section."""
+        from llm_strategy.difference.highlights import highlighted
+
+        return highlighted(old, new)
 
     # The end
 

@@ -55,6 +55,16 @@ class Selection:
         if report.skipped:
             self._session.doubt(report.nodeid)
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
+        """Syrupy, which comes after this, would take the transcripts of tests that never ran for unused."""
+        ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        if hasattr(session.config.option, "no_cleanup") and not (
+            ended and not session.shouldfail and not session.shouldstop
+        ):
+            session.config.option.no_cleanup = True
+        yield
+
     def to_json(self) -> dict[str, Any]:
         return {"narrowed": self.narrowed, "siblings": self.siblings, "ended": self.ended}
 

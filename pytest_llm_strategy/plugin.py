@@ -7,6 +7,7 @@ YAML or any provider; those are loaded by the first call.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="also test, for each function of the project that a model implements, that values of its return type come "
         "back from a reply, and that malformed replies are refused (needs hypothesis)",
     )
+    group.addoption(
+        "--llm-prompt-snapshots",
+        action="store_true",
+        help="compare the prompts of every test that makes calls with its accepted transcript, as the fixture "
+        "prompt_snapshot does; `--snapshot-update` accepts them (needs syrupy)",
+    )
     parser.addini("llm_cassettes", "folder of the cassettes, relative to rootdir", default="cassettes")
     parser.addini("llm_model", "'provider:name' for functions that name no model", default="")
     parser.addini("llm_budget", "as --llm-budget", default="")
@@ -79,6 +86,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="linelist",
         default=[],
     )
+    parser.addini("llm_prompt_snapshots", "as --llm-prompt-snapshots", type="bool", default=False)
     parser.addini("llm_roundtrip", "as --llm-roundtrip", type="bool", default=False)
     parser.addini(
         "llm_redact",
@@ -162,6 +170,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(config.stash[SELECTION])
     if config.getoption("llm_roundtrip") or config.getini("llm_roundtrip"):
         _register_round_trips(config)
+    if config.getoption("llm_prompt_snapshots") or config.getini("llm_prompt_snapshots"):
+        _register_prompt_snapshots(config)
     _register_reporters(config, session)
 
 
@@ -187,6 +197,19 @@ def _register_round_trips(config: pytest.Config) -> None:
             raise
         raise pytest.UsageError('--llm-roundtrip needs hypothesis: pip install "llm-strategy[test]"') from None
     config.pluginmanager.register(roundtrip.RoundTrips(), "llm-strategy-roundtrip")
+
+
+def _register_prompt_snapshots(config: pytest.Config) -> None:
+    if not config.pluginmanager.hasplugin("syrupy"):
+        if importlib.util.find_spec("syrupy") is None:
+            raise pytest.UsageError('--llm-prompt-snapshots needs syrupy: pip install "llm-strategy[test]"')
+        raise pytest.UsageError(
+            "--llm-prompt-snapshots needs the plugin of syrupy, which is switched off: run pytest without "
+            "`-p no:syrupy`, or with `-p syrupy` where plugins are not loaded by themselves"
+        )
+    from pytest_llm_strategy.prompt_snapshots import PromptSnapshots
+
+    config.pluginmanager.register(PromptSnapshots(TEST), "llm-strategy-prompt-snapshots")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -238,12 +261,12 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     item.stash[TEST].note(report)
-    if not item.config.stash[SESSION].idle:
-        reports.scrub(report)
     if report.failed and _uses_snapshots(item):
         from pytest_llm_strategy import snapshots
 
-        snapshots.keep(item)
+        snapshots.report(item, report)
+    if not item.config.stash[SESSION].idle:
+        reports.scrub(report)
     return report
 
 

@@ -57,6 +57,11 @@ class TestScope:
         """The scope itself; asking for it makes it."""
         return self.opened.scope
 
+    @property
+    def missed(self) -> bool:
+        """Whether a request had no recording so far."""
+        return bool(self.session.missed(self.opened))
+
     # Faults
 
     def _variant(self) -> Variant | None:
@@ -157,12 +162,17 @@ class TestScope:
         self._phases["subtest"] = False
 
     @property
+    def has_failed(self) -> bool:
+        """Whether a phase or a subtest has, so far."""
+        return not all(self._phases.values())
+
+    @property
     def passed(self) -> bool:
         """Setup, call, teardown and all subtests passed, at the first try."""
         return {"setup", "call", "teardown"} <= self._phases.keys() and all(self._phases.values())
 
     def close(self) -> None:
-        self.session.close(self.opened, passed=self.passed, complete=not _is_given(self.item))
+        self.session.close(self.opened, passed=self.passed, complete=not is_given(self.item))
 
 
 _OPTIONS = ("name", "mode", "http", "ignore", "repeat", "expect_miss")
@@ -196,13 +206,13 @@ def _marker_options(item: pytest.Item, session: Session) -> tuple[dict[str, Any]
     return options, None
 
 
-def _is_given(item: pytest.Item) -> bool:
+def is_given(item: pytest.Item) -> bool:
     return hasattr(getattr(item, "obj", None), "hypothesis")
 
 
 def _refusal(item: pytest.Item) -> str | None:
     """Random prompts would be bought and never replay."""
-    if not _is_given(item):
+    if not is_given(item):
         return None
     settings = getattr(item.obj, "_hypothesis_internal_use_settings", None)  # type: ignore[attr-defined]  # has obj
     if settings is not None and settings.derandomize:

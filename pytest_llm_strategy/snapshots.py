@@ -5,8 +5,11 @@ Importing this module needs syrupy; the fixture does it, so that a project witho
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
-from collections.abc import Iterable, Iterator
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +17,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llm_strategy import Call, Request, SecretFound, Session
-from pytest_llm_strategy.transcript import alike, in_order_of, transcript
+from pytest_llm_strategy.conversations import alike, holds
+from pytest_llm_strategy.snapshot_changes import Changes, Line
+from pytest_llm_strategy.transcript import transcript
 
 try:
-    from syrupy.assertion import AssertionResult, SnapshotAssertion
+    from syrupy import terminal
+    from syrupy.assertion import AssertionResult, DiffMode, SnapshotAssertion
     from syrupy.extensions.single_file import SingleFileSnapshotExtension
     from syrupy.location import PyTestLocation
 except ModuleNotFoundError:
@@ -28,55 +34,135 @@ except ModuleNotFoundError:
 if TYPE_CHECKING:
     from pytest_llm_strategy.scopes import TestScope
 
-SCOPE = pytest.StashKey["TestScope"]()
 COMPARED = pytest.StashKey[set[str]]()
+"""The transcripts that a test has compared."""
+ASSERTED = pytest.StashKey["PromptSnapshot | None"]()
+"""What the fixture has given to a test."""
+TOLD = pytest.StashKey[list[tuple[str, str, bool]]]()
+"""Sections for the report of a failed test: whose they are, what they say, whether only if pytest has cut that off."""
+OPTION = "--llm-prompt-snapshots"
 _NAMES = re.compile(r"<(\w+)>")
+_TRUNCATED = "...Full output truncated"
 
 
 def prompt_snapshot(request: pytest.FixtureRequest, test_scope: TestScope) -> PromptSnapshot:
     """What `llm_calls`, a request or a list of requests is compared with, for the test of a fixture's request."""
-    try:
-        snapshot = request.getfixturevalue("snapshot")
-    except pytest.FixtureLookupError:
+    if not request.config.pluginmanager.hasplugin("syrupy"):
         raise pytest.fail.Exception(
             "the fixture prompt_snapshot needs the plugin of syrupy, which is switched off: run pytest without "
             "`-p no:syrupy`, or with `-p syrupy` where plugins are not loaded by themselves",
             pytrace=False,
-        ) from None
+        )
     item = request.node
-    item.stash[SCOPE] = test_scope
-    return PromptSnapshot(
-        session=snapshot.session,
-        extension_class=PromptTranscripts,
-        test_location=snapshot.test_location,
-        update_snapshots=snapshot.update_snapshots,
-        update_new_snapshots_only=snapshot.update_new_snapshots_only,
-    )
+    item.stash[ASSERTED] = snapshot = PromptSnapshot.of(item, test_scope)
+    return snapshot
 
 
 class PromptSnapshot(SnapshotAssertion):
     """A syrupy assertion that accepts no transcript of a test whose calls were cut short by a miss."""
 
+    scope: TestScope
+    _text: str | None = None
+
+    @classmethod
+    def of(cls, item: pytest.Item, scope: TestScope) -> PromptSnapshot:
+        """The snapshots of a test, as syrupy's options have it."""
+        options = item.config.option
+        snapshot = cls(
+            session=item.config._syrupy,  # type: ignore[attr-defined]  # where syrupy's own fixture finds its session
+            extension_class=PromptTranscripts,
+            test_location=PyTestLocation(item),
+            update_snapshots=options.update_snapshots,
+            update_new_snapshots_only=options.update_new_snapshots_only,
+        )
+        snapshot.scope = scope
+        return snapshot
+
     # Syrupy's own is the whole transcript, wherever pytest shows the arguments of a test.
     def __repr__(self) -> str:
         return f"<prompt snapshot {self.name!r}>"
 
+    def with_defaults(self, **options: Any) -> PromptSnapshot:
+        other = super().with_defaults(**options)
+        assert isinstance(other, PromptSnapshot)
+        other.scope = self.scope
+        return other
+
     def _assert(self, data: Any) -> bool:
+        if self.scope.fault is not None:
+            # What is asked after a fault is no prompt of the test: its plain run compares them.
+            self._post_assert()
+            return True
         location = self.extension.get_location(test_location=self.test_location, index=self.index)
         item = self.test_location.item
         item.stash.setdefault(COMPARED, set()).add(location)
-        scope = item.stash[SCOPE]
-        if self.update_snapshots:
-            _refuse_credentials(data)
-        if scope.expect_miss or not scope.session.missed(scope.opened):
-            return super()._assert(data)
-        # Up to the miss it is the recorded conversation, and what came after follows from the miss, which
-        # fails the test: a second failure would only hide the first.
+        if self.update_snapshots or self.update_new_snapshots_only:
+            self._text = transcript(_asked(data))
+            _refuse_credentials(self._text)
+        try:
+            if self.scope.expect_miss or not self.scope.missed:
+                return super()._assert(data)
+            # What came after a miss follows from it, and it fails the test: a second failure would only hide it.
+            self.compare_part(data)
+            return True
+        finally:
+            self._text = None
+
+    def compare_part(self, data: Any) -> None:
+        """Compare the prompts of a test that was cut short, accept none, and have its report say which have changed."""
         updating = self.update_snapshots, self.update_new_snapshots_only
         self.update_snapshots = self.update_new_snapshots_only = False
         super()._assert(data)
         self.update_snapshots, self.update_new_snapshots_only = updating
-        return True
+        last = self.last
+        if last.recalled_data is None or last.asserted_data is None:
+            return
+        if not holds(_text(last.recalled_data), _text(last.asserted_data)):
+            with colors(self.test_location.item.config):
+                self._tell("\n".join(self.explanation(cut_short=True)))
+
+    def _serialize(self, data: Any) -> Any:
+        return super()._serialize(data) if self._text is None else self._text.encode()
+
+    # What is said of a difference
+
+    @property
+    def last(self) -> AssertionResult:
+        """The comparison that was made last."""
+        return self.executions[self.num_executions - 1]
+
+    def get_assert_diff(self, *, diff_mode: DiffMode = DiffMode.DETAILED) -> list[str]:
+        if self.last.exception is not None:
+            return super().get_assert_diff(diff_mode=diff_mode)
+        lines = self.explanation(detailed=diff_mode == DiffMode.DETAILED)
+        self._tell("\n".join(lines), only_if_truncated=True)
+        return lines
+
+    def explanation(self, *, detailed: bool = True, cut_short: bool = False) -> list[str]:
+        """Why the prompts are not the accepted ones, how these are accepted, and what differs line by line."""
+        last = self.last
+        accepted = None if last.recalled_data is None else _text(last.recalled_data)
+        changes = Changes(accepted or "", _text(last.asserted_data or b""), cut_short=cut_short)
+        if accepted is None:
+            head = [f"Snapshot {last.snapshot_name!r} does not exist!"]
+        else:
+            head = [f"changed: {cause}" for cause in changes.causes(self._compare)]
+        head += [] if cut_short else [f"To accept: {self._command()}"]
+        return head + ([_colored(line) for line in changes.lines()] if detailed else [])
+
+    def _compare(self, recorded: Request, now: Request) -> Sequence[str]:
+        return self.scope.session.compare(recorded, now, self.scope.opened)
+
+    def _command(self) -> str:
+        config, mode = self.test_location.item.config, self.scope.session.mode
+        # What another mode has asked is not there to be replayed.
+        options = [f"--llm-record={mode}"] if mode in ("all", "live") else []
+        options += [OPTION] if config.getoption("llm_prompt_snapshots") else []
+        return shlex.join(["pytest", *options, "--snapshot-update", self.test_location.nodeid])
+
+    def _tell(self, text: str, *, only_if_truncated: bool = False) -> None:
+        told = self.test_location.item.stash.setdefault(TOLD, [])
+        told.append((self.last.snapshot_name, text, only_if_truncated))
 
 
 class PromptTranscripts(SingleFileSnapshotExtension):
@@ -94,8 +180,7 @@ class PromptTranscripts(SingleFileSnapshotExtension):
         return alike(_text(serialized_data), _text(snapshot_data))
 
     def diff_lines(self, serialized_data: Any, snapshot_data: Any) -> Iterator[str]:
-        recorded = _text(snapshot_data)
-        return super().diff_lines(in_order_of(_text(serialized_data), recorded), recorded)
+        return map(_colored, Changes(_text(snapshot_data), _text(serialized_data)).lines())
 
     def diff_snapshots(self, serialized_data: Any, snapshot_data: Any) -> bytes:
         return str(super().diff_snapshots(serialized_data, snapshot_data)).encode()
@@ -115,15 +200,19 @@ class PromptTranscripts(SingleFileSnapshotExtension):
         path = Path(snapshot_location)
         if path.parent != Path(cls.dirname(test_location=test_location)):
             return False
-        stem = path.name.removesuffix(".md")
-        # Under pytest-xdist the location has no module that would say whether the test has a twin.
-        names = {_test_name(test_location, twin=twin) for twin in (False, True)}
-        return stem in names or any(stem.startswith((f"{name}.", f"{name}[")) for name in names)
+        return _owner_of(test_location)(path.name.removesuffix(".md"))
 
 
-def _refuse_credentials(data: Any) -> None:
+def _owner_of(location: PyTestLocation) -> Callable[[str], bool]:
+    """Whether a transcript of this name is a test's."""
+    # Under pytest-xdist the location has no module that would say whether the test has a twin.
+    names = {_test_name(location, twin=twin) for twin in (False, True)}
+    begins = tuple(name + mark for name in names for mark in ".[")
+    return lambda stem: stem in names or stem.startswith(begins)
+
+
+def _refuse_credentials(text: str) -> None:
     """Raise SecretFound where a transcript that may be written holds the value of a credential's variable."""
-    text = transcript(_asked(data))
     scrubbed = Session.scrub(text)
     if scrubbed != text:
         names = ", ".join(dict.fromkeys(name for name in _NAMES.findall(scrubbed) if f"<{name}>" not in text))
@@ -162,6 +251,33 @@ def _text(data: Any) -> str:
     return text.replace("\r\n", "\n")
 
 
+# In colours
+
+_MARKS = {" ": "  ", "-": "- ", "+": "+ ", "?": "? ", ".": ""}
+_STYLES = {
+    "-": (terminal.snapshot_style, terminal.snapshot_diff_style),
+    "+": (terminal.received_style, terminal.received_diff_style),
+}
+
+
+def _colored(line: Line) -> str:
+    """A line of a difference in syrupy's colours, if these are on."""
+    mark, text, words = line
+    if mark not in _STYLES:
+        return terminal.reset(terminal.context_style(_MARKS[mark] + text))
+    style, of_words = _STYLES[mark]
+    pieces, done = [style(_MARKS[mark])], 0
+    for start, end in words:
+        pieces += [style(text[done:start])] * (start > done) + [of_words(text[start:end])]
+        done = end
+    return terminal.reset("".join([*pieces, style(text[done:])]))
+
+
+def colors(config: pytest.Config) -> contextlib.AbstractContextManager[None]:
+    """Colours as syrupy has them in the explanation of an assertion."""
+    return terminal.disable_color() if config.option.no_colors else contextlib.nullcontext()
+
+
 # Names that no two tests share, on any file system
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.,=+@()-]+")
@@ -198,32 +314,55 @@ def _has_twin(location: PyTestLocation) -> bool:
     return False
 
 
+# The report
+
+
+def report(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Add to the report of a failed test what its assertions could not say, and keep its transcripts."""
+    for name, text, only_if_truncated in item.stash.get(TOLD, []):
+        if not only_if_truncated or _TRUNCATED in report.longreprtext:
+            report.sections.append((f"prompt snapshot {name}", text))
+    item.stash[TOLD] = []
+    keep(item)
+
+
 def keep(item: pytest.Item) -> None:
     """Keep the transcripts that a failed test did not come to compare: to syrupy they look unused.
 
     Otherwise `pytest --snapshot-update` would delete the transcript of a test whose prompt has changed,
     when all that is missing is the recording.
     """
-    location = PyTestLocation(item)
     compared = item.stash.setdefault(COMPARED, set())
+    left = [file for file in _files(PyTestLocation(item)) if file not in compared]
+    if not left:
+        return
     assertion = SnapshotAssertion(
         session=item.config._syrupy,  # type: ignore[attr-defined]  # where syrupy's own fixture finds its session
         extension_class=PromptTranscripts,
-        test_location=location,
+        test_location=PyTestLocation(item),
         update_snapshots=False,
     )
-    for file in map(str, Path(PromptTranscripts.dirname(test_location=location)).glob("*.md")):
-        own = PromptTranscripts.matches_test_location(test_location=location, snapshot_location=file)
-        if own and file not in compared:
-            compared.add(file)
-            assertion.executions[len(assertion.executions)] = AssertionResult(
-                snapshot_location=file,
-                snapshot_name=Path(file).name.removesuffix(".md"),
-                asserted_data=None,
-                recalled_data=None,
-                created=False,
-                updated=False,
-                success=False,
-                exception=None,
-                test_location=location,
-            )
+    for file in left:
+        compared.add(file)
+        assertion.executions[len(assertion.executions)] = AssertionResult(
+            snapshot_location=file,
+            snapshot_name=Path(file).name.removesuffix(".md"),
+            asserted_data=None,
+            recalled_data=None,
+            created=False,
+            updated=False,
+            success=False,
+            exception=None,
+            test_location=assertion.test_location,
+        )
+
+
+def _files(location: PyTestLocation) -> list[str]:
+    """The transcripts of a test."""
+    folder = Path(PromptTranscripts.dirname(test_location=location))
+    try:
+        names = [name for name in os.listdir(folder) if name.endswith(".md")]
+    except OSError:
+        return []
+    is_own = _owner_of(location)
+    return [str(folder / name) for name in names if is_own(name.removesuffix(".md"))]

@@ -11,8 +11,8 @@
     You implement Python functions ...
     ```
 
-A section is a conversation; what a retry adds to it stands below the line `CONTINUED`. What an editor, git
-or the eye would lose is written as its code point, such as `<U+000D>` for a carriage return.
+A section is a conversation; what a retry, or a tool's answer, adds to it stands below the line `CONTINUED`. A
+conversation that was had several times stands there once, with their number.
 """
 
 from __future__ import annotations
@@ -24,206 +24,187 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
 from llm_strategy import Request
+from pytest_llm_strategy.markdown import JSON, code, compact, json_block, plain, text_block
 
-JSON = Any
 CONTINUED = "*The conversation goes on:*"
 EMPTY = "No model was asked.\n"
+ANY_MODEL = "any model"
+ABOVE = "(above)"
+"""What stands in a tool's JSON in the place of its description."""
+IN_TEXT = "- output schema: in the text"
+THE_BODY = "body"
+"""The role of what an HTTP call says whose format is not known."""
 
-# Controls, Unicode's line ends, marks that turn the direction of text, invisible characters, halves of
-# pairs, blanks before a line's end; and the beginning of this notation itself.
-_LOST = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufffe\uffff"
-    r"\U000e0000-\U000e007f]|[ \t](?=\n|\Z)|<(?=U\+)"
-)
-_LOST_IN_CODE = re.compile(rf"{_LOST.pattern}|[`\n\t]")
+_LONGEST_INLINE = 100
+"""Characters of a setting that stands on one line."""
 _LONGEST_PLACEHOLDER = 40
-_FENCE = re.compile(r"`{3,}")
-
-
-def _named(match: re.Match[str]) -> str:
-    return f"<U+{ord(match[0]):04X}>"
-
-
-def _code(text: str) -> str:
-    return f"`{_LOST_IN_CODE.sub(_named, text)}`"
-
-
-def _fenced(text: str, language: str) -> str:
-    """The text between fences that are longer than any in it."""
-    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
-    fence = "`" * (longest + 1)
-    return f"{fence}{language}\n{text}\n{fence}\n"
-
-
-def _text_block(text: str) -> str:
-    return _fenced(_LOST.sub(_named, text), "text")
-
-
-def _json_block(value: JSON) -> str:
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    return _fenced(_LOST.sub(lambda match: json.dumps(match[0])[1:-1], text), "json")
-
-
-# Writing
+_UNREAD = re.compile(r"<blob ([0-9a-f]{64}), ([0-9]{1,15}) bytes>")
+"""What a part holds where its content lies in a file beside the cassette."""
 
 
 @dataclass
 class _Conversation:
-    """Requests of which each holds the messages of the one before."""
+    """Requests of which each holds the messages of the one before, as text."""
 
-    head: Mapping[str, JSON]
-    messages: list[JSON]
     pieces: list[str]
-
-    def leads_to(self, head: Mapping[str, JSON], messages: list[JSON]) -> bool:
-        said = len(self.messages)
-        return self.head == head and 0 < said < len(messages) and self.messages == messages[:said]
 
 
 def transcript(asked: Iterable[tuple[str | None, Request]]) -> str:
     """The transcript of requests in the order given, each with the name of the function that asked, if one did."""
     conversations: list[_Conversation] = []
+    # What was said so far, as a hash, to the conversations that may go on from there.
+    open_ended: dict[bytes, list[_Conversation]] = {}
     for function, request in asked:
-        head = {name: value for name, value in request.stored.items() if name != "messages"}
-        head["function"] = function
-        messages = request.stored["messages"]
-        before = [found for found in conversations if found.leads_to(head, messages)]
-        if before:
-            longest = max(before, key=lambda found: len(found.messages))
-            longest.pieces.append("".join([f"\n{CONTINUED}\n", *_messages(messages[len(longest.messages) :])]))
-            longest.messages = messages
+        stored = request.stored
+        head, messages = _head(function, request, stored)
+        points = list(_points(head, messages))
+        at = next((at for at in range(len(messages) - 1, 0, -1) if open_ended.get(points[at])), 0)
+        if at:
+            conversation = open_ended[points[at]].pop(0)
+            conversation.pieces.append("".join([f"\n{CONTINUED}\n", *_messages(messages[at:])]))
         else:
-            conversations.append(_Conversation(head, messages, ["".join(_opening(head, messages))]))
-    return "\n".join("".join(found.pieces) for found in conversations) or EMPTY
+            conversation = _Conversation(["".join(_opening(head, messages))])
+            conversations.append(conversation)
+        open_ended.setdefault(points[-1], []).append(conversation)
+    counted = Counter("".join(found.pieces) for found in conversations)
+    return "\n".join(_counted(text, times) for text, times in counted.items()) or EMPTY
+
+
+def _head(function: str | None, request: Request, stored: dict[str, JSON]) -> tuple[dict[str, JSON], list[JSON]]:
+    """What a request has beside its messages, and these; of a plain HTTP call, what its body says."""
+    head = {name: value for name, value in stored.items() if name != "messages"}
+    messages = stored["messages"]
+    if getattr(request, "understood", request) is None:
+        # No format is known for it: the request says all in one text.
+        line, _, body = messages[0]["parts"][0]["content"].partition("\n\n")
+        messages = [{"role": THE_BODY, "parts": [{"type": "body", "content": body}]}] if body else []
+        return {**head, "function": line, "plain": True}, messages
+    return {**head, "function": function}, messages
+
+
+def _points(head: Mapping[str, JSON], messages: list[JSON]) -> Iterator[bytes]:
+    """A hash of what was said before each message, and after the last."""
+    said = sha256(compact(head).encode("utf-8", "surrogatepass"))
+    yield said.digest()
+    for message in messages:
+        said.update(compact(message).encode("utf-8", "surrogatepass"))
+        yield said.digest()
+
+
+def _counted(text: str, times: int) -> str:
+    heading, end, rest = text.partition("\n")
+    return f"{heading} ({times} times){end}{rest}" if times > 1 else text
 
 
 def _opening(head: Mapping[str, JSON], messages: list[JSON]) -> Iterator[str]:
-    names = [_code(name) for name in (head["function"], head["model"]) if name]
-    yield f"## {' · '.join(names) or 'a request for any model'}\n"
+    names = [code(head["function"])] if head["function"] else []
+    names += [code(head["model"])] if head["model"] else [] if head.get("plain") else [ANY_MODEL]
+    yield f"## {' · '.join(names)}\n"
     schema = head.get("output_schema")
-    in_text = schema is not None and any(_ends_with(message, schema) for message in messages)
-    settings = sorted((head.get("settings") or {}).items())
-    if settings or in_text:
+    in_text = schema is not None and any(schema == closing_json(message) for message in messages)
+    settings = {name: compact(value) for name, value in sorted((head.get("settings") or {}).items())}
+    long = [name for name, text in settings.items() if len(text) > _LONGEST_INLINE]
+    if in_text or len(settings) > len(long):
         yield "\n"
-    for name, value in settings:
-        yield f"- {_code(name)}: {_code(json.dumps(value, ensure_ascii=False, sort_keys=True))}\n"
+    yield from (f"- {code(name)}: {code(text)}\n" for name, text in settings.items() if name not in long)
     if in_text:
-        yield "- output schema: in the text\n"
+        yield f"{IN_TEXT}\n"
     yield from _messages(messages)
-    for tool in head.get("tools") or ():
-        yield f"\n### the tool {_code(_tool_name(tool))}\n\n{_json_block(tool)}"
+    yield from (f"\n### the setting {code(name)}\n\n{json_block(head['settings'][name])}" for name in long)
+    yield from map(_tool, head.get("tools") or ())
     if schema is not None and not in_text:
-        yield f"\n### the output schema\n\n{_json_block(schema)}"
+        yield f"\n### the output schema\n\n{json_block(schema)}"
 
 
-def _ends_with(message: JSON, schema: JSON) -> bool:
-    """Whether this very schema is the last paragraph of a message, as in the prompts of decorated functions."""
+def closing_json(message: JSON) -> JSON:
+    """The JSON object that is the last paragraph of a message, as the schema is in prompts of decorated functions."""
     for part in message["parts"]:
         last = part["content"].rpartition("\n\n")[2] if part["type"] == "text" else ""
         try:
-            if last.startswith("{") and json.loads(last) == schema:
-                return True
+            if last.startswith("{"):
+                return json.loads(last)
         except (ValueError, RecursionError):
             continue
-    return False
+    return None
+
+
+def _tool(tool: JSON) -> str:
+    """A tool; its description, which is part of the prompt, as text."""
+    title = f"\n### the tool {code(_tool_name(tool))}\n\n"
+    description = tool.get("description")
+    if isinstance(description, str) and description:
+        return f"{title}{text_block(description)}\n{json_block({**tool, 'description': ABOVE})}"
+    return title + json_block(tool)
 
 
 def _tool_name(tool: JSON) -> str:
+    """The name of a tool, which stands in it or one level deeper; a provider's own tools may have a type only."""
     named = tool if "name" in tool else tool.get("function")
-    return str(named["name"]) if isinstance(named, dict) and "name" in named else "without a name"
+    name = named.get("name") if isinstance(named, Mapping) else tool.get("type")
+    return str(name or next(iter(tool), "without a name"))
 
 
 def _messages(messages: list[JSON]) -> Iterator[str]:
     for message in messages:
-        yield f"\n### {_LOST_IN_CODE.sub(_named, message['role'])}\n"
-        for part in message["parts"]:
-            yield f"\n{_part(part)}"
+        yield f"\n### {plain(message['role'])}\n"
+        yield from (f"\n{_part(part)}" for part in message["parts"])
 
 
 def _part(part: Mapping[str, JSON]) -> str:
-    if part["type"] == "text":
-        return _text_block(part["content"])
-    if part["type"] == "reasoning":
-        return f"reasoning:\n\n{_text_block(part['content'])}"
-    if part["type"] == "blob":
-        names = [_code(name) for name in (part["modality"], part["mime_type"]) if name]
-        return f"blob: {', '.join([*names, _content(part['content'])])}\n"
-    shown = {name: value for name, value in part.items() if name != "type" and value is not None}
-    return f"{part['type'].replace('_', ' ')}:\n\n{_json_block(shown)}"
+    match part["type"]:
+        case "text":
+            return text_block(part["content"])
+        case "reasoning":
+            return f"reasoning:\n\n{text_block(part['content'])}"
+        case "body":
+            return _value_block(_parsed(part["content"]))
+        case "tool_call":
+            which = f" ({code(part['id'])})" if part["id"] is not None else ""
+            return f"calls {code(part['name'])}{which}:\n\n{_value_block(part['arguments'])}"
+        case "tool_call_response":
+            which = code(part["id"]) if part["id"] is not None else "the tool"
+            return f"{which} answers:\n\n{_value_block(part['response'])}"
+        case _:
+            return f"attached: {', '.join(_attached(part))}\n"
+
+
+def _value_block(value: JSON) -> str:
+    return text_block(value) if isinstance(value, str) else json_block(value)
+
+
+def _parsed(text: str) -> JSON:
+    """The JSON that a body is, or its text."""
+    try:
+        return json.loads(text) if text.startswith(("{", "[")) else text
+    except (ValueError, RecursionError):
+        return text
+
+
+def _attached(part: Mapping[str, JSON]) -> Iterator[str]:
+    yield from (code(name) for name in (part["modality"], part["mime_type"]) if name)
+    if part["type"] == "uri":
+        yield f"at {code(part['uri'])}"
+    elif part["type"] == "file":
+        yield f"the file {code(part['file_id'])}"
+    else:
+        yield _content(part["content"])
 
 
 def _content(content: str) -> str:
-    """Binary content by its size and hash; a placeholder as it is."""
+    """Binary content by its size and hash, whether it was read or not; a placeholder as it is."""
+    unread = _UNREAD.fullmatch(content)
+    if unread is not None:
+        return f"{int(unread[2]):,} bytes, {_hash(unread[1])}"
     try:
         data = base64.b64decode(content, validate=True)
     except ValueError:
-        return _code(content) if len(content) <= _LONGEST_PLACEHOLDER else f"{len(content):,} characters"
-    return f"{len(data):,} bytes, SHA-256 `{sha256(data).hexdigest()[:16]}`"
+        if len(content) <= _LONGEST_PLACEHOLDER:
+            return code(content)
+        return f"{len(content):,} characters, {_hash(sha256(content.encode('utf-8', 'surrogatepass')).hexdigest())}"
+    return f"{len(data):,} bytes, {_hash(sha256(data).hexdigest())}"
 
 
-# Comparing
-
-
-def alike(one: str, other: str) -> bool:
-    """Whether two transcripts hold the same requests, in whatever order they were asked."""
-    return one == other or _requests(one) == _requests(other)
-
-
-def in_order_of(text: str, other: str) -> str:
-    """The transcript `text` with its sections in the order of those in `other`, as far as both have them."""
-    first, *own = _split(text, "## ")
-    _, *others = _split(other, "## ")
-    common = Counter(own) & Counter(others)
-    left = common.copy()
-    fresh = [section for section in own if not _take(left, section)]
-    ordered = []
-    for section in others:
-        if _take(common, section):
-            ordered.append(section)
-        elif fresh:
-            ordered.append(fresh.pop(0))
-    return "\n\n".join([*([first] if first else []), *ordered, *fresh]) + "\n"
-
-
-def _take(counted: Counter[str], section: str) -> bool:
-    if not counted[section]:
-        return False
-    counted[section] -= 1
-    return True
-
-
-def _requests(text: str) -> Counter[tuple[str, ...]]:
-    """Each request as its blocks, whether it stands alone or goes on with a conversation."""
-    first, *sections = _split(text, "## ")
-    found: Counter[tuple[str, ...]] = Counter([(first,)])
-    for section in sections:
-        opening, *later = _split(section, CONTINUED)
-        head, *blocks = _split(opening, "### ")
-        about = [head, *(block for block in blocks if block.startswith("### the "))]
-        said = [block for block in blocks if not block.startswith("### the ")]
-        found[*about, *said] += 1
-        for piece in later:
-            said += _split(piece, "### ")[1:]
-            found[*about, *said] += 1
-    return found
-
-
-def _split(text: str, mark: str) -> list[str]:
-    """What stands before the first line that begins with `mark`, then what each of them begins.
-
-    Lines between fences begin nothing.
-    """
-    pieces: list[list[str]] = [[]]
-    fence = None
-    for line in text.split("\n"):
-        if fence is not None:
-            fence = None if line == fence else fence
-        elif found := _FENCE.match(line):
-            fence = found[0]
-        elif line.startswith(mark):
-            pieces.append([])
-        pieces[-1].append(line)
-    return ["\n".join(piece).rstrip("\n") for piece in pieces]
+def _hash(digits: str) -> str:
+    return f"SHA-256 {code(digits[:16])}"

@@ -131,17 +131,27 @@ def _range(start: int, end: int) -> str:
 
 
 def _replacement(before: Sequence[str], after: Sequence[str]) -> list[str]:
-    """Lines that went and lines that came; where one of each belong together, shortened around what differs."""
+    """Lines that went and lines that came, as a unified diff has them."""
+    removed, added, pairs = replacement(before, after)
+    hints = {to: f"? {hint}" for (_, to), hint in pairs.items() if hint}
+    came = ((f"+{text}", hints.get(to)) for to, text in enumerate(added))
+    return [f"-{text}" for text in removed] + [line for lines in came for line in lines if line]
+
+
+def replacement(before: Sequence[str], after: Sequence[str]) -> tuple[list[str], list[str], dict[tuple[int, int], str]]:
+    """Lines that went and lines that came; where one of each belong together, shortened around what differs.
+
+    With the indices of those that belong together come the words that differ, or nothing where they can be seen.
+    """
     removed, added = [_cut(text) for text in before], [_cut(text) for text in after]
-    hints: dict[int, str] = {}
+    pairs: dict[tuple[int, int], str] = {}
     for at, to in _pairs(before, after):
         wide = max(len(before[at]), len(after[to])) > WIDTH
         if wide:
             removed[at], added[to] = around(before[at], after[to])
-        if wide or look(before[at]) == look(after[to]):
-            hints[to] = f"? {_hint(before[at], after[to])}"
-    came = ((f"+{text}", hints.get(to)) for to, text in enumerate(added))
-    return [f"-{text}" for text in removed] + [line for lines in came for line in lines if line]
+        hidden = wide or look(before[at]) == look(after[to])
+        pairs[at, to] = _hint(before[at], after[to]) if hidden else ""
+    return removed, added, pairs
 
 
 def _pairs(before: Sequence[str], after: Sequence[str]) -> Iterator[tuple[int, int]]:

@@ -56,7 +56,7 @@ class HTTPRequest(Request):
         return cls(http)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, HTTPRequest) and self.http == other.http
+        return self.http == other.http if isinstance(other, HTTPRequest) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self.http)

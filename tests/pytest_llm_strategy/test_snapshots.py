@@ -8,7 +8,8 @@ import pytest
 
 from llm_strategy import Message, Request
 from llm_strategy.values import BlobPart, ReasoningPart, TextPart, ToolCallPart, ToolCallResponsePart
-from pytest_llm_strategy.transcript import alike, transcript
+from pytest_llm_strategy.conversations import alike
+from pytest_llm_strategy.transcript import transcript
 from tests.pytest_llm_strategy.conftest import Project
 
 TEST = """
@@ -124,11 +125,14 @@ def test_tools_schema_and_parts_of_other_kinds() -> None:
         ({"type": "function", "function": {"name": "see"}},),
     )
     text = transcript([("look", request)])
-    assert text.startswith("## `look`\n\n### user\n\n```text\nLook:\n```\n\n")
-    assert "\nblob: `image`, `image/png`, 5 bytes, SHA-256 `2cf24dba5fb0a30e`\n\n### assistant" in text
+    assert text.startswith("## `look` · any model\n\n### user\n\n```text\nLook:\n```\n\n")
+    assert "\nattached: `image`, `image/png`, 5 bytes, SHA-256 `2cf24dba5fb0a30e`\n\n### assistant" in text
     assert "aGVsbG8=" not in text
-    assert '### assistant\n\nreasoning:\n\n```text\nhm\n```\n\ntool call:\n\n```json\n{\n  "id": "call_1",' in text
-    assert '### tool\n\ntool call response:\n\n```json\n{\n  "id": "call_1",\n  "response": "a cat"\n}\n```' in text
+    assert (
+        '### assistant\n\nreasoning:\n\n```text\nhm\n```\n\ncalls `see` (`call_1`):\n\n```json\n{\n  "x": 1\n}\n```'
+        in text
+    )
+    assert "### tool\n\n`call_1` answers:\n\n```text\na cat\n```" in text
     assert "### the tool `see`\n\n```json\n" in text
     assert text.endswith('### the output schema\n\n```json\n{\n  "type": "object"\n}\n```\n')
 

@@ -514,6 +514,9 @@ def stored_cassettes() -> None:
     session.open(session.test_path("test_x.py::test_y"), fault=fault, http=False, ignore=["$.user"])
     assert_type(session.misses, list[tuple[str, CassetteMiss]])
     session.doubt("test_z.py")
+    assert_type(session.compare(cassette[0].request, cassette[1].request), tuple[str, ...])
+    for mark, text, words in session.diff([("a title", "a line")], []):
+        assert_type((mark, text, words), tuple[str, str, tuple[tuple[int, int], ...]])
     session.add(session.to_json())
     session.finish(prune=True, siblings=False)
     assert_type(session.judged(None, root=Path(), complete=True, tests=1), dict[str, Any] | None)
