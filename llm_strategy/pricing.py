@@ -151,20 +151,32 @@ def _lists() -> Any:
 
 
 def _listed(model: str | None, usage: Usage, answered: str | None) -> Decimal | None:
+    found = _calculated(model, usage, answered)
+    return None if found is None else Decimal(found.total_price)
+
+
+def steps(model: str | None, answered: str | None = None) -> Sequence[int]:
+    """The lengths of a prompt, in tokens, beyond which a call has another price for all of them; ascending."""
+    found = None if _own_rate(model, answered) else _calculated(model, Usage(1, 1), answered)
+    rates = [] if found is None else [found.model_price.input_mtok, found.model_price.output_mtok]
+    return sorted({tier.start for rate in rates for tier in getattr(rate, "tiers", ())})
+
+
+def _calculated(model: str | None, usage: Usage, answered: str | None) -> Any:
+    """What the lists say of a call; None where it is on none."""
     lists = _lists()
     provider, _, name = (model or "").partition(":")
     if lists is None or not name:
         return None
+    counts = lists.Usage(input_tokens=usage.input_tokens or 0, output_tokens=usage.output_tokens or 0)
     for candidate in _candidates(name, answered):
         try:
-            found = lists.calc_price(_counts(lists, usage), candidate, provider_id=provider)
+            found = lists.calc_price(counts, candidate, provider_id=provider)
         except (LookupError, ValueError):
             continue
         rates = found.model_price
         # What is paid for otherwise, by the second or the page, has tokens for nothing.
-        if rates.input_mtok is None and rates.output_mtok is None:
-            return None
-        return Decimal(found.total_price)
+        return None if rates.input_mtok is None and rates.output_mtok is None else found
     return None
 
 
@@ -177,7 +189,3 @@ def _candidates(name: str, answered: str | None) -> Iterator[str]:
             return
         yield _DATED.sub("", answered)
     yield name
-
-
-def _counts(lists: Any, usage: Usage) -> Any:
-    return lists.Usage(input_tokens=usage.input_tokens or 0, output_tokens=usage.output_tokens or 0)

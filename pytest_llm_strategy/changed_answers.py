@@ -20,9 +20,9 @@ _LINES = 6
 def lines(session: Session, verbosity: int) -> Iterator[str]:
     """The lines for a terminal; none where nothing that was recorded before has been asked again."""
     changed = session.account.changed
-    if not changed:
-        return
     counts: Counter[str] = Counter(answer.verdict for answer in changed)
+    if not changed or (verbosity < 0 and len(changed) == counts["identical"]):
+        return
     yield f"answers asked afresh: {', '.join(f'{counts[name]} {name}' for name in _VERDICTS if counts[name])}"
     told = [answer for answer in changed if answer.verdict in _TOLD]
     shown = told[: len(told) if verbosity > 0 else _ANSWERS if verbosity == 0 else 0]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from llm_strategy.cassette.missed import Group, Missed, groups
+from llm_strategy.cassette.recording_command import one_command
 from llm_strategy.cassette.tokens import Tally
 from llm_strategy.volatility import HTTP_CALL
 
@@ -54,6 +55,13 @@ class Account:
         with self._lock:
             self.asked += 1
             self.tokens.asked.take(request, response)
+
+    def would_ask(self, request: Request) -> None:
+        """Count a call that a dry run has only listed."""
+        from llm_strategy.cassette.estimate import largest_usage
+
+        with self._lock:
+            self.tokens.wanted.expect(request.model, largest_usage(request, None))
 
     def refused(self) -> None:
         """Count a call that the budget did not allow."""
@@ -105,6 +113,11 @@ class Account:
     def groups(self) -> list[Group]:
         """The causes of misses, those of most tests first."""
         return groups(self.missed_calls)
+
+    @property
+    def command(self) -> str:
+        """What records everything that was missed; empty where nothing does."""
+        return one_command(miss.command for miss in self.missed_calls if miss.command)
 
     def note(self, text: str) -> None:
         """Keep something to say when all is done, once: what stands in parentheses, such as a test, is an example."""

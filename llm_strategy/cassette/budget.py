@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from llm_strategy.cassette.estimate import largest_usage
 from llm_strategy.cassette.journal import ledger, tell
+from llm_strategy.cassette.miss import place
 from llm_strategy.context import Ask
 from llm_strategy.errors import CassetteMiss
 from llm_strategy.pricing import INSTALL, dollars, is_installed, price
@@ -163,7 +164,7 @@ class Budget:
             f"rest: pytest --llm-record {_OPTION}=USD, with what it may cost"
         )
         cause = f"the budget of {dollars(self.limit)} ({_OPTION}) is used up"
-        return CassetteMiss(text, request=ask.request, function=ask.site.function, causes=(cause,))
+        return CassetteMiss(text, request=ask.request, function=ask.site.function, causes=(cause,), **place(ask.site))
 
     def tell(self, *line: object) -> None:
         """Write into the ledger."""
@@ -214,7 +215,7 @@ def _unknown(ask: Ask) -> CassetteMiss:
         f"    llm_prices =\n        {named or '*'} 1.00 4.00"
     )
     cause = f"no price is known for {model}, and there is a budget ({_OPTION})"
-    return CassetteMiss(text, request=ask.request, function=ask.site.function, causes=(cause,))
+    return CassetteMiss(text, request=ask.request, function=ask.site.function, causes=(cause,), **place(ask.site))
 
 
 if hasattr(os, "register_at_fork"):

@@ -282,6 +282,8 @@ class CassetteScope(Scope):
                 self.account.count(missed=1)
                 self.account.miss(Missed.of(error, self.rules.owner or str(self.path), ask.request.key if ask else ""))
                 if self.rules.mode == "dry":
+                    if ask is not None:
+                        self.account.would_ask(ask.request)
                     function = (ask and ask.site.function) or "a model"
                     asked = f"{function} would ask {ask.request.model}" if ask else str(error).splitlines()[0]
                     self.account.notes.append(f"{self.rules.owner or self.path}: {asked}")

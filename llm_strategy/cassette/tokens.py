@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from llm_strategy import pricing
 from llm_strategy.log import Call
-from llm_strategy.pricing import Cost, shown_name
+from llm_strategy.pricing import Cost, dollars, shown_name
 from llm_strategy.values import Request, Response, Usage
 
 _LONG = 32_000
@@ -53,18 +55,49 @@ class Tokens:
         """What the calls cost whose tokens are known; None where none are, or the model's price is not."""
         if self.calls == self.uncounted:
             return None
-        per_input = pricing.price(model, Usage(1000, 0), answered)
-        per_output = pricing.price(model, Usage(0, 1000), answered)
-        if per_input is None or per_output is None:
-            return None
-        sent = self.input_tokens - sum(counts[0] for counts in self.long)
-        received = self.output_tokens - sum(counts[1] for counts in self.long)
-        apart = (pricing.price(model, Usage(*counts), answered) or 0 for counts in self.long)
-        return (per_input * sent + per_output * received) / 1000 + sum(apart, Decimal())
+        total = Decimal()
+        for sent, received, length in self._by_length(pricing.steps(model, answered)):
+            # The list has one price for prompts of about this length.
+            per_input = pricing.price(model, Usage(length, 0), answered)
+            with_output = pricing.price(model, Usage(length, length), answered)
+            if per_input is None or with_output is None:
+                return None
+            total += (per_input * sent + (with_output - per_input) * received) / length
+        return total
+
+    def _by_length(self, steps: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+        """Input and output tokens of the calls between two steps of a price, and the length of one of their prompts."""
+        long = [counts for counts in self.long if steps and counts[0] > steps[0]]
+        sent, received = (sum(counts[at] for counts in long) for at in (0, 1))
+        yield self.input_tokens - sent, self.output_tokens - received, min([1000, *steps])
+        for _, some in groupby(sorted(long), key=lambda counts: bisect_left(steps, counts[0])):
+            alike = list(some)
+            yield sum(counts[0] for counts in alike), sum(counts[1] for counts in alike), alike[0][0]
 
 
 Model = tuple[str | None, str | None]
 """The name of the model that was asked, and of what answered, where the provider said it."""
+
+
+class ModelCount(NamedTuple):
+    """A model as people are told of it, and what its calls cost, as far as that is known."""
+
+    name: str
+    tokens: Tokens
+    price: Decimal | None
+
+    @property
+    def parts(self) -> Iterator[Decimal | None]:
+        """What it has in a sum: calls without counts are a part that is not known."""
+        if self.price is not None:
+            yield self.price
+        if self.price is None or self.tokens.uncounted:
+            yield None
+
+    @property
+    def cost(self) -> str:
+        """What the calls cost, for people."""
+        return " and ".join(map(dollars, self.parts))
 
 
 @dataclass
@@ -76,9 +109,12 @@ class Count:
     def take(self, request: Request, response: Response) -> None:
         """Count a call; an error that a provider answered is none."""
         usage = response.usage
-        if usage is None and response.finish_reason == "error":
-            return
-        self.models.setdefault((request.model, response.model), Tokens()).take(usage)
+        if usage is not None or response.finish_reason != "error":
+            self.expect(request.model, usage, response.model)
+
+    def expect(self, model: str | None, usage: Usage | None, answered: str | None = None) -> None:
+        """Count a call of a model, whether it was made or only wanted."""
+        self.models.setdefault((model, answered), Tokens()).take(usage)
 
     def replayed(self, calls: Iterable[Call]) -> None:
         """Count those of a log that nobody was asked."""
@@ -101,12 +137,12 @@ class Count:
     @property
     def cost(self) -> Cost:
         """What all of it costs."""
-        return Cost.of(part for counted in self.by_model() for part in _parts(*counted))
+        return Cost.of((model.name, price) for model in self.by_model() for price in model.parts)
 
-    def by_model(self) -> Iterator[tuple[str, Tokens, Decimal | None]]:
-        """Each model as people are told of it, most calls first; and what its calls cost, as far as that is known."""
+    def by_model(self) -> Iterator[ModelCount]:
+        """Each model, most calls first."""
         for (model, answered), tokens in sorted(self.models.items(), key=lambda item: -item[1].calls):
-            yield shown_name(model, answered), tokens, tokens.price(model, answered)
+            yield ModelCount(shown_name(model, answered), tokens, tokens.price(model, answered))
 
     def to_json(self) -> list[Any]:
         return [
@@ -120,27 +156,25 @@ class Count:
             self.models.setdefault((model, answered), Tokens()).add(*counts)
 
 
-def _parts(name: str, tokens: Tokens, price: Decimal | None) -> Iterator[tuple[str, Decimal | None]]:
-    """What a model has in a sum: calls without counts are a part that is not known."""
-    if price is not None:
-        yield name, price
-    if price is None or tokens.uncounted:
-        yield name, None
-
-
 @dataclass
 class Tally:
-    """What was `asked`, what replaying `saved`, and how many calls a budget did not allow: `not_asked`."""
+    """What was `asked`, what replaying `saved`, and what `dry` runs `wanted`, which is what it may be at most.
+
+    `not_asked` are the calls that a budget did not allow.
+    """
 
     asked: Count = field(default_factory=Count)
     saved: Count = field(default_factory=Count)
+    wanted: Count = field(default_factory=Count)
     not_asked: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        return {"asked": self.asked.to_json(), "saved": self.saved.to_json(), "not_asked": self.not_asked}
+        counts = {"asked": self.asked, "saved": self.saved, "wanted": self.wanted}
+        return {**{name: count.to_json() for name, count in counts.items()}, "not_asked": self.not_asked}
 
     def add(self, other: dict[str, Any]) -> None:
         """Take in what another process counted."""
         self.asked.add(other["asked"])
         self.saved.add(other["saved"])
+        self.wanted.add(other["wanted"])
         self.not_asked += other["not_asked"]

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from llm_strategy import Usage, pricing
+from llm_strategy.cassette.tokens import Tokens
 from llm_strategy.pricing import Cost, dollars, joined, price, shown_name
 
 MILLION = Usage(1_000_000, 0)
@@ -104,3 +105,16 @@ def test_a_sum_says_what_of_it_is_unknown() -> None:
 def test_names_of_models(model: str | None, answered: str | None, shown: str) -> None:
     """People are told what answered, where that is not what was asked."""
     assert shown_name(model, answered) == shown
+
+
+def test_sums_are_those_of_the_calls() -> None:
+    """Calls are added up before they are priced, and long prompts, which some lists price otherwise, keep their price."""
+    for model in ("google:gemini-2.5-pro", "openai:gpt-5-mini"):
+        tokens, total = Tokens(), Decimal()
+        for sent, received in [(10, 10), (1, 0), (150_000, 7), (250_000, 9), (300_000, 1), (199_999, 3), (200_001, 3)]:
+            tokens.take(Usage(sent, received))
+            total += price(model, Usage(sent, received)) or 0
+        assert tokens.price(model, None) == total
+    assert price("google:gemini-2.5-pro", Usage(300_000, 0)) > 3 * (
+        price("google:gemini-2.5-pro", Usage(100_000, 0)) or 0
+    )

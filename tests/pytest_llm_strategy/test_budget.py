@@ -47,7 +47,7 @@ def priced(project: Project) -> Project:
 
 
 def not_asked(result: pytest.RunResult) -> int:
-    return int(re.search(r"(\d+) calls? (?:was|were) not asked", result.stdout.str())[1])  # type: ignore[index]  # or fail
+    return int(re.search(r"(\d+) calls? (?:was|were) not asked, to stay within --llm-budget", result.stdout.str())[1])  # type: ignore[index]  # or fail
 
 
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["one process", "workers"])
