@@ -59,9 +59,10 @@ def attempt(before, act, after, at, lasting):
     if before and act != "accept()" and now is not None:
         check("an old entry is lost", now.startswith(old) or holds(after) or holds("replay(1, 2, 3)"), *where)
     check("the old entries are gone", now is not None or not before or holds(after), *where)
-    known = {"x.yaml", "x.new.yaml", ".locks", "blobs", ".gitignore"}
+    known = {"x.yaml", "x.new.yaml", ".locks", ".replaced", "blobs", ".gitignore"}
     strays = [name for name in os.listdir() if name not in known]
-    strays += [str(path) for path in Path("blobs").rglob("*") if path.name.startswith(".") and path.suffix]
+    hidden = [path for place in ("blobs", ".replaced") for path in Path(place).rglob("*")]
+    strays += [str(path) for path in hidden if path.name.startswith(".") and path.suffix]
     if not lasting:
         check("left behind", not [name for name in strays if name != "blobs/.gitattributes"], strays, *where)
     try:
