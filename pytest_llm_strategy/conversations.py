@@ -50,8 +50,8 @@ class Conversation:
     def calls(self) -> int:
         return self.times * len(self.pieces)
 
-    def upto(self, pieces: int) -> Conversation:
-        """The first of its requests."""
+    def upto(self, pieces: int | None) -> Conversation:
+        """The first of its requests; all of them for None."""
         return Conversation(self.heading, self.about, self.pieces[:pieces], self.times)
 
     def requests(self) -> Iterator[bytes]:

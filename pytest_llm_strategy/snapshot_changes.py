@@ -16,7 +16,7 @@ Line = tuple[str, str, Sequence[tuple[int, int]]]
 Compare = Callable[[Request, Request], Sequence[str]]
 _MOST_PAIRED = 100_000
 """So many pairs of conversations are compared; of more, the first belongs to the first."""
-_MOST_EXPLAINED = 200
+_MOST_EXPLAINED = 1000
 """So many conversations are compared for why they differ: one change of a template is the same in all of them."""
 _RENAMED = 0.75
 """The share of their lines that two conversations have in common where one function is the other renamed."""
@@ -83,7 +83,7 @@ def _left_out(count: int, what: str) -> list[Line]:
 
 
 def _number(times: int) -> str:
-    return f" ({times} calls)" if times > 1 else ""
+    return f" ({times:,} calls)" if times > 1 else ""
 
 
 def _counted(found: Iterator[tuple[Conversation, int]]) -> Counter[str]:
@@ -149,11 +149,17 @@ def _apart(side: Sequence[Conversation], other: Sequence[Conversation]) -> list[
 
 
 def _partners(old: Sequence[Conversation], new: Sequence[Conversation]) -> dict[int, int]:
-    """Indices of old conversations with those of the new ones: equal, or of one function and most alike, or renamed."""
-    places: dict[str, list[int]] = {}
-    for to, conversation in enumerate(new):
-        places.setdefault(conversation.text, []).append(to)
-    partners = {at: places[each.text].pop(0) for at, each in enumerate(old) if places.get(each.text)}
+    """Indices of old conversations with those of the new ones.
+
+    They are equal, or begin alike, or are of one function and most alike, or are renamed.
+    """
+    partners: dict[int, int] = {}
+    for pieces in (None, 1):
+        places: dict[str, list[int]] = {}
+        for to in _left(new, partners.values()):
+            places.setdefault(new[to].upto(pieces).text, []).append(to)
+        begun = ((at, old[at].upto(pieces).text) for at in _left(old, partners))
+        partners |= {at: places[text].pop(0) for at, text in begun if places.get(text)}
     for function in dict.fromkeys(conversation.function for conversation in new):
         left = _left(old, partners, function), _left(new, partners.values(), function)
         partners |= _alike(old, new, *left, at_least=0)
@@ -173,11 +179,11 @@ def _left(side: Sequence[Conversation], taken: Iterable[int], function: object =
 def _alike(
     old: Sequence[Conversation], new: Sequence[Conversation], left: list[int], others: list[int], *, at_least: float
 ) -> dict[int, int]:
-    """The most alike, each once; among equals those that stand at the same place."""
+    """Those whose first requests are most alike, each once; among equals those that stand at the same place."""
     if len(left) * len(others) > _MOST_PAIRED:
         return {} if at_least else dict(zip(left, others, strict=False))
     before, after = (
-        [set(side[at].text.split("\n")) for at in indices] for side, indices in ((old, left), (new, others))
+        [set(side[at].upto(1).text.split("\n")) for at in indices] for side, indices in ((old, left), (new, others))
     )
     ranks = [
         (-likeness, abs(at - to), at, to)

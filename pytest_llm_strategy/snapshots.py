@@ -93,36 +93,47 @@ class PromptSnapshot(SnapshotAssertion):
             # What is asked after a fault is no prompt of the test: its plain run compares them.
             self._post_assert()
             return True
-        location = self.extension.get_location(test_location=self.test_location, index=self.index)
-        item = self.test_location.item
-        item.stash.setdefault(COMPARED, set()).add(location)
         if self.update_snapshots or self.update_new_snapshots_only:
             self._text = transcript(_asked(data))
             _refuse_credentials(self._text)
         try:
             if self.scope.expect_miss or not self.scope.missed:
-                return super()._assert(data)
+                return self._compared(data)
             # What came after a miss follows from it, and it fails the test: a second failure would only hide it.
             self.compare_part(data)
             return True
         finally:
             self._text = None
 
+    def _compared(self, data: Any) -> bool:
+        self.test_location.item.stash.setdefault(COMPARED, set()).add(self._place)
+        return super()._assert(data)
+
     def compare_part(self, data: Any) -> None:
         """Compare the prompts of a test that was cut short, accept none, and have its report say which have changed."""
         updating = self.update_snapshots, self.update_new_snapshots_only
         self.update_snapshots = self.update_new_snapshots_only = False
-        super()._assert(data)
+        self._compared(data)
         self.update_snapshots, self.update_new_snapshots_only = updating
         last = self.last
         if last.recalled_data is None or last.asserted_data is None:
             return
-        if not holds(_text(last.recalled_data), _text(last.asserted_data)):
+        last.success = holds(_text(last.recalled_data), _text(last.asserted_data))
+        if not last.success:
             with colors(self.test_location.item.config):
                 self._tell("\n".join(self.explanation(cut_short=True)))
 
     def _serialize(self, data: Any) -> Any:
         return super()._serialize(data) if self._text is None else self._text.encode()
+
+    @property
+    def exists(self) -> bool:
+        """Whether a transcript was accepted for the next assertion."""
+        return os.path.exists(self._place)
+
+    @property
+    def _place(self) -> str:
+        return self.extension.get_location(test_location=self.test_location, index=self.index)
 
     # What is said of a difference
 
@@ -134,13 +145,13 @@ class PromptSnapshot(SnapshotAssertion):
     def get_assert_diff(self, *, diff_mode: DiffMode = DiffMode.DETAILED) -> list[str]:
         if self.last.exception is not None:
             return super().get_assert_diff(diff_mode=diff_mode)
-        lines = self.explanation(detailed=diff_mode == DiffMode.DETAILED)
+        lines = self.explanation()
         self._tell("\n".join(lines), only_if_truncated=True)
         return lines
 
-    def explanation(self, *, detailed: bool = True, cut_short: bool = False) -> list[str]:
+    def explanation(self, *, cut_short: bool = False) -> list[str]:
         """Why the prompts are not the accepted ones, how these are accepted, and what differs line by line."""
-        last = self.last
+        last, detailed = self.last, self.test_location.item.config.option.diff_mode == DiffMode.DETAILED
         accepted = None if last.recalled_data is None else _text(last.recalled_data)
         changes = Changes(accepted or "", _text(last.asserted_data or b""), cut_short=cut_short)
         if accepted is None:

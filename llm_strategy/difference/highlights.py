@@ -39,7 +39,7 @@ def highlighted(old: Sequence[tuple[str, str]], new: Sequence[tuple[str, str]]) 
     if all(change.tag == "equal" for change in changes):
         return []
     shown = [line for at, change in enumerate(changes) for line in _shown(change, at, changes, before, after)]
-    more = [Shown(".", f"... {len(shown) - LENGTH} more lines")] if len(shown) > LENGTH else []
+    more = [Shown(".", f"... {len(shown) - LENGTH:,} more lines")] if len(shown) > LENGTH else []
     return shown[:LENGTH] + more
 
 
@@ -58,7 +58,7 @@ def _shown(
     yield from (Shown(" ", visible(line.text)) for line in after[:head])
     # The section is that of what comes next.
     where = f" · {visible(_section(changes[at + 1], old, new))}" if tail else ""
-    yield Shown(".", f"... {left_out} equal lines{where}".removesuffix(" · "))
+    yield Shown(".", f"... {left_out:,} equal lines{where}".removesuffix(" · "))
     yield from (Shown(" ", visible(line.text)) for line in after[len(after) - tail :])
 
 

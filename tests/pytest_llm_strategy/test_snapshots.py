@@ -11,26 +11,7 @@ from llm_strategy.values import BlobPart, ReasoningPart, TextPart, ToolCallPart,
 from pytest_llm_strategy.conversations import alike
 from pytest_llm_strategy.transcript import transcript
 from tests.pytest_llm_strategy.conftest import Project
-
-TEST = """
-from shop import shop
-
-def test_find(llm_calls, prompt_snapshot):
-    shop.find("light")
-    assert llm_calls == prompt_snapshot
-"""
-
-# A shop whose model may be asked at any time, so that only the snapshots can fail.
-FREE = """
-from llm_strategy import Message, Request, ScriptedModel, llm_strategy
-
-MODEL = ScriptedModel(lambda request: '{"return_value": "spring"}', name="scripted:model")
-
-@llm_strategy(MODEL, temperature=0.5)
-def season(month: int) -> str:
-    \"\"\"Name the season of a month.\"\"\"
-    raise NotImplementedError
-"""
+from tests.pytest_llm_strategy.snapshot_project import FREE, TEST, files, lighten, read, write
 
 SEASON = """\
 ## `season` · `scripted:model`
@@ -66,29 +47,7 @@ Reply with a JSON object that fits this JSON schema:
 
 @pytest.fixture
 def project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project whose pytest loads none of the plugins that take long to load and have no part in this."""
-    project.pytester.makeini("[pytest]\naddopts = -p no:asyncio -p no:anyio -p no:hypothesispytest\n")
-    # A run inside a worker of pytest-xdist takes itself for a worker, and reports nothing.
-    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
-        monkeypatch.delenv(name, raising=False)
-    return project
-
-
-def files(project: Project) -> list[str]:
-    """The transcripts, relative to the folder of the module `test_it`."""
-    folder = project.path / "__snapshots__" / "test_it"
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
-
-
-def read(project: Project, name: str = "test_find.md") -> str:
-    return (project.path / "__snapshots__/test_it" / name).read_bytes().decode()
-
-
-def write(project: Project, *lines: str) -> None:
-    """The module `test_it`, about the function `season`."""
-    project.write(
-        it=FREE, test_it="\n".join(["import pytest, it", "from it import season, Message, Request", "", *lines])
-    )
+    return lighten(project, monkeypatch)
 
 
 def text_of(*messages: Message) -> str:
