@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from llm_strategy.models.scripted import ScriptedModel as ScriptedModel
     from llm_strategy.models.stub import StubModel as StubModel
     from llm_strategy.overrides import override as override
+    from llm_strategy.report import Report as Report
     from llm_strategy.session import Session as Session
     from llm_strategy.signature import Volatile as Volatile
     from llm_strategy.strategy import llm_strategy as llm_strategy
@@ -66,6 +67,7 @@ _HOMES = {
     "OpenAIModel": "models.openai",
     "PromptError": "errors",
     "ReplyError": "errors",
+    "Report": "report",
     "Request": "values",
     "Response": "values",
     "ScriptedModel": "models.scripted",
@@ -99,6 +101,7 @@ __all__ = [
     "OpenAIModel",
     "PromptError",
     "ReplyError",
+    "Report",
     "Request",
     "Response",
     "ScriptedModel",

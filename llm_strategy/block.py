@@ -90,7 +90,12 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
             http=around is not None and around.http if self._http is None else self._http,
         )
         account, project = (session.account, session.project) if session else (None, None)
-        return _Block(self._path.absolute(), rules, account=account, project=project, parent=around, facts=facts)
+        scope = _Block(self._path.absolute(), rules, account=account, project=project, parent=around, facts=facts)
+        while around is not None and not isinstance(around, CassetteScope):
+            around = around.parent
+        if around is not None and session is not None and session.reported:
+            around.blocks.append(scope)
+        return scope
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

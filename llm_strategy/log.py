@@ -72,6 +72,10 @@ class CallLog(Sequence[Call]):
         if call is not None:
             self._calls[place] = replace(call, repairs=repairs)
 
+    def placed(self) -> list[tuple[int, Call]]:
+        """The calls with their places, which those that are still being asked have too."""
+        return [(place, call) for place, call in enumerate(self._calls) if call is not None]
+
     def _finished(self) -> list[Call]:
         return [call for call in self._calls if call is not None]
 

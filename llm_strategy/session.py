@@ -45,6 +45,7 @@ class Session:
     `redact` does, and None leaves what the environment says. So do `prices`, a line for each model that is on no price
     list, and `budget`, the US dollars that the session may spend with its workers and children. `account` counts what
     was done, `misses` lists every request that had no recording, with the test that made it.
+    `reported` has scopes keep what a `Report` tells of them.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Session:
         self.folder = Path(folder)
         self.only_replay = mode == "replay"
         self.model = model
+        self.reported = False
         self.misses: list[tuple[str, CassetteMiss]] = []
         self._named: dict[str, PurePosixPath] = {}
         self.run = Run(self.folder)

@@ -76,6 +76,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="compare the prompts of every test that makes calls with its accepted transcript, as the fixture "
         "prompt_snapshot does; `--snapshot-update` accepts them (needs syrupy)",
     )
+    group.addoption(
+        "--llm-report",
+        metavar="PATH",
+        help="write a page about the tests' model calls to this file (.html; .json for its data alone)",
+    )
+    parser.addini("llm_report", "as --llm-report, relative to rootdir", default="")
     parser.addini("llm_cassettes", "folder of the cassettes, relative to rootdir", default="cassettes")
     parser.addini("llm_model", "'provider:name' for functions that name no model", default="")
     parser.addini("llm_budget", "as --llm-budget", default="")
@@ -181,6 +187,10 @@ def _register_reporters(config: pytest.Config, session: Session) -> None:
         from pytest_llm_strategy import junit
 
         config.pluginmanager.register(junit.Properties(config, session), junit.NAME)
+    if config.getoption("llm_report") or config.getini("llm_report"):
+        from pytest_llm_strategy import reporting
+
+        reporting.register(config, session, config.stash[FIXTURES])
 
 
 def _given(config: pytest.Config, name: str) -> str | None:

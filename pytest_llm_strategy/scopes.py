@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -234,11 +234,15 @@ def _command(config: pytest.Config, nodeid: str) -> str:
 
 
 class FixtureScopes:
-    """Fixtures wider than a test have cassettes of their own, so that it does not matter which test is first."""
+    """Fixtures wider than a test have cassettes of their own, so that it does not matter which test is first.
+
+    `when_ending` is told of each scope, and whether the fixture has passed, before the scope is closed.
+    """
 
     def __init__(self, session: Session, root: Path) -> None:
         self.session = session
         self.root = root
+        self.when_ending: Callable[[Any, bool], None] | None = None
 
     @contextmanager
     def setting_up(self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Iterator[None]:
@@ -256,6 +260,8 @@ class FixtureScopes:
 
         def end() -> None:
             session.leave(opened)
+            if self.when_ending is not None:
+                self.when_ending(opened, passed)
             session.close(opened, passed=passed)
             _fail_for(session.missed(opened)[told:])
 

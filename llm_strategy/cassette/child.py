@@ -6,6 +6,8 @@ import atexit
 import json
 import os
 import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from llm_strategy.cassette.scope import CassetteScope, Rules
 from llm_strategy.cassette.turns import CassetteTurn
 from llm_strategy.context import Ask, Scope, Turn, Unknown
 from llm_strategy.errors import CassetteMiss
+from llm_strategy.log import Call
 from llm_strategy.wire.envelope import HTTPRequest
 
 
@@ -139,19 +142,33 @@ def read_journal(scope: CassetteScope, journal: Path, run: Run | None) -> None:
             # As in the parent, whose calls have the numbers of their recordings until these are in order.
             if (place := places.get(tuple(said["place"]))) is not None:
                 scope.usage.calls[place] = tuple(said["recorded"])
-                scope.usage.fresh.update({place: None} if said["fresh"] else {})
+                scope.usage.fresh |= {place: None} if said["fresh"] else {}
         else:
-            place = places[tuple(said["place"])] = len(scope.usage.calls) + _CHILDREN
-            scope.usage.calls[place] = tuple(said["used"])
-            scope.usage.written += not said["replayed"]
-            scope.usage.http = scope.usage.http or said["http"]
-            scope.account.count(**{"replayed" if said["replayed"] else "asked": 1})
-            # Looked into, so that the end of the scope puts in order what its children recorded.
-            scope.file.refresh()
+            places[tuple(said["place"])] = _used(scope, said)
     journal.unlink()
+
+
+def _used(scope: CassetteScope, said: Mapping[str, Any]) -> int:
+    """Take in a call, and give it a place."""
+    place = len(scope.usage.calls) + _CHILDREN
+    scope.usage.calls[place] = tuple(said["used"])
+    scope.usage.written += not said["replayed"]
+    scope.usage.http = scope.usage.http or said["http"]
+    scope.account.count(**{"replayed" if said["replayed"] else "asked": 1})
+    # Looked into, so that the end of the scope puts in order what its children recorded.
+    scope.file.refresh()
+    return place
 
 
 _TOLD = ("function", "causes", "file", "line", "diff", "nearest", "command")
 """What is told of a miss beside its text; its request stays in the child."""
 _CHILDREN = 1 << 40
 """Calls of child processes stand behind the parent's own in request order."""
+
+
+def of_children(scope: CassetteScope) -> Iterator[Call]:
+    """The calls that child processes made in a scope, as they are recorded."""
+    for place, (key, occurrence) in sorted(scope.usage.calls.items()):
+        entry = scope.file.find(key, occurrence) if place >= _CHILDREN else None
+        if entry is not None:
+            yield replace(entry.call(occurrence), replayed=place not in scope.usage.fresh)

@@ -95,7 +95,8 @@ class CassetteScope(Scope):
     """Calls that belong to one cassette. Touches no file before the first call.
 
     `renders_twice` says whether what is recorded is rendered in a second process too. `before` is what the cassette
-    held before this scope recorded anything.
+    held before this scope recorded anything. `blocks` are the scopes of `use_cassette` right inside this one, where a
+    report will tell of them.
     """
 
     renders_twice = True
@@ -120,6 +121,7 @@ class CassetteScope(Scope):
         self.misses: list[CassetteMiss] = []
         self.usage = Usage()
         self.before: Recordings | None = None
+        self.blocks: list[CassetteScope] = []
         self._connections: set[str] = set()
         self._streams: WeakSet[Stream] = WeakSet()
         self._waiting: list[Callable[[bool], None]] = []

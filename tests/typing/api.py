@@ -34,6 +34,7 @@ from llm_strategy import (
     OpenAIModel,
     PromptError,
     ReplyError,
+    Report,
     Request,
     Response,
     ScriptedModel,
@@ -519,6 +520,11 @@ def stored_cassettes() -> None:
         assert_type((mark, text, words), tuple[str, str, tuple[tuple[int, int], ...]])
     session.add(session.to_json())
     session.finish(prune=True, siblings=False)
+    report = Report(session)
+    calls = Report.of(session.open(session.test_path("test_x.py::test_y")))
+    report.add("test_x.py::test_y", outcome="passed", seconds=0.1, worker="gw0", error="", calls=calls)
+    assert_type(report.data(), dict[str, Any])
+    report.write(Path("report.html"))
     assert_type(session.judged(None, root=Path(), complete=True, tests=1), dict[str, Any] | None)
 
 

@@ -1,0 +1,116 @@
+"""The report of a session: every test with its calls, as data, and as one page that needs no network."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llm_strategy.redaction import conceal, each_text
+from llm_strategy.values import JSON
+
+if TYPE_CHECKING:
+    from llm_strategy.opened import OpenScope
+    from llm_strategy.session import Session
+
+FORMAT = "llm-strategy report"
+
+
+class Report:
+    """What a session did, test by test.
+
+    `Report.of(opened)` is what a scope did so far, as JSON of ASCII letters only: it is made in the process of the
+    test, at its end, and handed to `add` of the one report that is written. `docs/reference/report-data.md` has
+    what `data` consists of.
+    """
+
+    def __init__(self, session: Session) -> None:
+        from llm_strategy.report.tables import Tables
+
+        # Before the first test: the calls of `use_cassette` blocks are told apart only where it is known early.
+        session.reported = True
+        self._session = session
+        self._tables = Tables()
+        self._tests: dict[str, dict[str, JSON]] = {}
+        self._others: Counter[str] = Counter()
+
+    @staticmethod
+    def of(opened: OpenScope) -> list[dict[str, JSON]]:
+        """The calls and misses of a scope that is about to be closed, without secrets."""
+        if not opened.made:
+            return []
+        from llm_strategy.report.calls import of_scope
+
+        return of_scope(opened.scope)
+
+    def add(
+        self,
+        name: str,
+        *,
+        kind: str = "test",
+        outcome: str = "passed",
+        seconds: float | None = None,
+        worker: str | None = None,
+        error: str = "",
+        calls: Iterable[Mapping[str, JSON]] = (),
+    ) -> None:
+        """Take in a test, or a fixture with calls of its own, that has come to its end.
+
+        `calls` are what `of` has made of its scope. Of what passed and made no call, only the number is kept. What is
+        added under one name once more, as a test that is run again, takes the place of the first.
+        """
+        found = [self._call(call) for call in calls]
+        if not found and not error and outcome in ("passed", "skipped", "xfailed"):
+            self._others[outcome] += 1
+            return
+        test = {"name": conceal(name), "kind": kind, "outcome": outcome, "seconds": seconds, "worker": worker}
+        # A fixture may be set up many times, and each time is another one.
+        place = f"{kind} {name}" if kind == "test" else f"{kind} {len(self._tests)}"
+        self._tests[place] = {**test, "error": conceal(error), "calls": found}
+
+    def _call(self, call: Mapping[str, JSON]) -> dict[str, JSON]:
+        """A call with its texts by number."""
+        tables = self._tables
+        data = dict(call)
+        data["messages"] = list(map(tables.message, call.get("messages", ())))
+        data["answer"] = list(map(tables.part, call.get("answer", ())))
+        data["tools"] = list(map(tables.text, call.get("tools", ())))
+        for name in ("schema", "settings"):
+            if name in data:
+                data[name] = tables.text(data[name])
+        return {name: value for name, value in data.items() if value is not None and value != []}
+
+    def data(self) -> dict[str, JSON]:
+        """The report as JSON."""
+        from llm_strategy import __version__
+        from llm_strategy.report.places import with_lines
+
+        account: Any = None if self._session.idle else self._session.account
+        return {
+            "format": FORMAT,
+            "version": 1,
+            "library": __version__,
+            "mode": self._session.mode,
+            "tests": with_lines(self._tests.values()),
+            "others": dict(self._others),
+            "groups": each_text([group._asdict() for group in getattr(account, "groups", ())], conceal),
+            "notes": each_text([*getattr(account, "notes", ())], conceal),
+            "texts": self._tables.texts,
+            "messages": self._tables.messages,
+        }
+
+    def write(self, path: Path) -> None:
+        """Write the page, or the data alone where the name ends in `.json`; the file is replaced as a whole.
+
+        Raises OSError.
+        """
+        import json
+
+        from llm_strategy.cassette.disk import replace_file
+        from llm_strategy.report.page import page
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        data = self.data()
+        text = json.dumps(data).encode("ascii") if path.suffix == ".json" else page(data)
+        replace_file(path, [text], durable=False)

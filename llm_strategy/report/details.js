@@ -1,0 +1,332 @@
+"use strict";
+// The details of what is selected: built when it is, and no earlier
+
+function drawDetail() {
+  const test = selectedTest();
+  const call = test && state.call !== "" ? test.calls[Number(state.call) - 1] : null;
+  const pane = $("detail");
+  pane.replaceChildren(...(call ? callDetail(test, call) : test ? testDetail(test) : overview()));
+  pane.scrollTop = 0;
+  document.title = test ? `${test.short} \u2013 model calls` : "Model calls";
+  highlight();
+}
+
+const section = (name, ...children) => el("section", {}, el("h3", {}, name), ...children);
+const facts = (pairs) =>
+  el("dl", { class: "facts" }, ...pairs.filter(([, value]) => value !== "" && value !== null && value !== undefined && value !== false).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+
+function copyable(text, label) {
+  const copy = button("Copy", async () => {
+    copy.textContent = (await copied(text)) ? "Copied" : "Select it, and copy";
+    setTimeout(() => (copy.textContent = "Copy"), 1500);
+  }, { class: "copy", "aria-label": `Copy ${label}` });
+  return el("div", { class: "copyable" }, el("code", {}, visible(text)), copy);
+}
+
+async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+// Texts
+
+function textBlock(text, kind, label) {
+  const block = el("pre", { class: kind || "", tabindex: 0, role: "region", "aria-label": label || "text" });
+  const whole_ = () => block.replaceChildren(pieces(text, kind));
+  if (text.length <= LONG) whole_();
+  else {
+    block.append(visible(text.slice(0, LONG)));
+    const more = button(`Show all ${whole(text.length)} characters`, () => {
+      whole_();
+      more.remove();
+    }, { class: "all" });
+    return el("div", {}, block, more);
+  }
+  return block;
+}
+
+function pieces(text, kind) {
+  const made = document.createDocumentFragment();
+  if (kind === "diff") made.append(...diffLines(text));
+  else if (kind === "json" && text.length <= 10 * LONG) made.append(...json(text));
+  else made.append(visible(text));
+  return made;
+}
+
+const diffLines = (text) =>
+  text.split("\n").map((line, at) => {
+    const kind = line.startsWith("@@") ? "at" : at < 2 && /^(---|\+\+\+) /.test(line) ? "head" : line[0] === "+" ? "new" : line[0] === "-" ? "old" : "";
+    return el("span", { class: `difference ${kind}` }, `${visible(line)}\n`);
+  });
+
+// JSON, laid out by its own letters: numbers keep all their digits. What fits on a line stays on one.
+const TOKEN = /"(?:[^"\\]|\\.)*"|[[\]{}:,]|[^\s[\]{}:,"]+/g;
+
+function isJSON(text) {
+  const begins = text.trimStart()[0];
+  if (begins !== "{" && begins !== "[") return false;
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function json(text) {
+  const found = text.match(TOKEN) || [];
+  const ends = closings(found);
+  const made = [];
+  let indent = 0;
+  let flat = -1;
+  const line = () => made.push(`\n${"  ".repeat(indent)}`);
+  found.forEach((token, at) => {
+    const closes = token === "}" || token === "]";
+    if (closes && flat < 0) {
+      indent -= 1;
+      line();
+    }
+    made.push(colored(token, found[at + 1]));
+    if (token === ":") made.push(" ");
+    else if (token === "," && flat >= 0) made.push(" ");
+    else if (token === ",") line();
+    else if ((token === "{" || token === "[") && flat < 0) {
+      if (ends.get(at)[1] <= 88 - 2 * indent) flat = ends.get(at)[0];
+      else {
+        indent += 1;
+        line();
+      }
+    }
+    if (at === flat) flat = -1;
+  });
+  return made;
+}
+
+// Where each bracket closes, and how long what is between is on one line.
+function closings(found) {
+  const ends = new Map();
+  const opened = [];
+  let length = 0;
+  found.forEach((token, at) => {
+    if (token === "}" || token === "]") {
+      const [start, before] = opened.pop();
+      ends.set(start, [at, length - before]);
+    }
+    length += token.length + (token === ":" || token === ",");
+    if (token === "{" || token === "[") opened.push([at, length]);
+  });
+  return ends;
+}
+
+function colored(token, next) {
+  const kind = token[0] === '"' ? (next === ":" ? "key" : "string") : /^[-\dtfn]/.test(token) ? "value" : "";
+  return kind ? el("span", { class: kind }, visible(token)) : token;
+}
+
+// Messages
+
+function part(one) {
+  if (typeof one === "number") return isJSON(data.texts[one]) ? textBlock(data.texts[one], "json", "JSON") : textBlock(data.texts[one], "", "text");
+  const text = data.texts[one.text];
+  if (one.type === "blob") return blob(one, text);
+  const names = { tool_call: `calls ${visible(one.name || "a tool")}`, tool_call_response: "the tool answers", reasoning: "reasoning" };
+  const label = names[one.type] || `${one.modality || ""} ${one.type}`;
+  return el("div", { class: `part ${one.type}` }, el("p", { class: "label" }, label), textBlock(text, isJSON(text) ? "json" : "", label));
+}
+
+function blob(one, text) {
+  const told = el("p", { class: "label" }, visible(text));
+  if (!IMAGES.has(one.mime_type) || one.image === undefined) return el("div", { class: "part" }, told);
+  const image = el("img", { alt: visible(text), loading: "lazy" });
+  image.src = `data:${one.mime_type};base64,${data.texts[one.image]}`;
+  return el("div", { class: "part" }, image, told);
+}
+
+function messageCard(message, number) {
+  const size = message.parts.reduce((sum, one) => sum + data.texts[typeof one === "number" ? one : one.text].length, 0);
+  return el(
+    "details",
+    { class: `message ${["system", "user", "assistant", "tool", "developer"].includes(message.role) ? message.role : ""}`, open: true },
+    el("summary", {}, el("b", {}, visible(message.role)), el("span", { class: "dim" }, counted(size, "character"))),
+    ...message.parts.map(part),
+  );
+}
+
+function prompt(test, call) {
+  const all = call.messages || [];
+  const before = call.parent === undefined ? 0 : (test.calls[call.parent].messages || []).length;
+  const cards = all.slice(before).map((at) => messageCard(data.messages[at]));
+  if (!before) return cards;
+  const earlier = el("div", { class: "earlier" });
+  const show = button(`${counted(before, "message")} as in the call that it goes on from`, () => earlier.replaceChildren(...all.slice(0, before).map((at) => messageCard(data.messages[at]))), { class: "all" });
+  earlier.append(show);
+  return [earlier, ...cards];
+}
+
+const folded = (name, ...children) => el("details", { class: "folded" }, el("summary", {}, name), ...children);
+
+// One call
+
+function callDetail(test, call) {
+  const at = test.calls.indexOf(call);
+  const below = test.calls.map((one, number) => [one, number]).filter(([one]) => one.parent === at);
+  const answer = call.answer || [];
+  const stop = call.finish_reason && call.finish_reason !== "stop" ? badge(`finish reason: ${visible(call.finish_reason)}`, "repaired") : "";
+  return [
+    crumbs(test),
+    el("h2", {}, title(call), " ", badge(call.state, call.state), " ", goesOn(test, call) && badge(goesOn(test, call), "plain"), " ", stop),
+    facts([
+      ["model", visible(call.model || "")],
+      ["answered by", call.answered_by && call.answered_by !== call.model ? visible(call.answered_by) : ""],
+      ["tokens", call.tokens ? `${call.tokens[0] === null ? "unknown" : whole(call.tokens[0])} in, ${call.tokens[1] === null ? "unknown" : whole(call.tokens[1])} out` : ""],
+      [call.state === "replayed" || call.state === "copied" ? "price saved" : "price", call.state === "missed" ? "" : price([call])],
+      ["took", time(call.seconds)],
+      ["arrived", call.pieces ? `in ${counted(call.pieces, "piece")}${call.closed_early ? ", closed early" : ""}` : call.closed_early ? "closed early" : ""],
+      ["repairs", (call.repairs || []).map(visible).join(", ")],
+      ["process", call.process ? `a ${call.process} process` : ""],
+      ["cassette", call.cassette ? copyable(call.line ? `${call.cassette}:${call.line}` : call.cassette, "the place in the cassette") : ""],
+      ["key", call.key ? copyable(call.key, "the key") : ""],
+    ]),
+    call.miss ? missDetail(test, call) : "",
+    answer.length ? section("Answer", ...answer.map(part)) : "",
+    (call.messages || []).length ? section("Prompt", ...prompt(test, call)) : "",
+    call.tools ? section("Tools", ...call.tools.map((tool) => folded(toolName(data.texts[tool]), textBlock(data.texts[tool], "json", "tool")))) : "",
+    call.schema !== undefined ? folded("Schema of the answer", textBlock(data.texts[call.schema], "json", "schema")) : "",
+    call.settings !== undefined ? section("Settings", textBlock(data.texts[call.settings], "json", "settings")) : "",
+    below.length ? section("Goes on in", callLinks(test, below)) : "",
+  ].filter(Boolean);
+}
+
+function toolName(text) {
+  const tool = JSON.parse(text);
+  return visible(String(tool.name || (tool.function && tool.function.name) || tool.type || "a tool"));
+}
+
+function crumbs(test) {
+  return el("p", { class: "crumbs" }, button("\u2190 List", toList, { class: "quiet narrow" }), button(visible(test.name), () => select(keyOf(test), false), { class: "link" }));
+}
+
+function callLinks(test, calls) {
+  return el("ol", { class: "calls" }, ...calls.map(([call, at]) =>
+    el("li", { class: call.state }, button([
+      el("span", { class: "name" }, title(call)), " ",
+      el("span", { class: "badges" }, goesOn(test, call) && badge(goesOn(test, call), "plain"), call.repairs && badge("repaired", "repaired"), badge(call.state, call.state)),
+      el("span", { class: "figure" }, [call.tokens ? `${short(tokens([call]))} tokens` : "", call.state === "missed" ? "" : price([call]), time(call.seconds)].filter(Boolean).join(" \u00b7 ")),
+    ], () => select(keyOf(test, at), false), { class: "link" }))));
+}
+
+// Misses, changes, errors
+
+function missDetail(test, call) {
+  const miss = call.miss;
+  return el("section", { class: "miss" },
+    el("h3", {}, "No recording answers it"),
+    el("ul", { class: "causes" }, ...(miss.causes || []).map((cause) => el("li", {}, button(visible(cause), () => go({ cause, show: "missed" }), { class: "chip missed", title: "Show the tests that this concerns" })))),
+    facts([
+      ["belongs to", miss.file ? copyable(miss.line ? `${miss.file}:${miss.line}` : miss.file, "the place in the code") : ""],
+      ["nearest recording", miss.nearest ? copyable(miss.nearest, "the place of the nearest recording") : ""],
+      ["to record it", miss.command ? copyable(miss.command, "the command") : ""],
+    ]),
+    miss.diff ? textBlock(miss.diff, "diff", "difference between what was recorded and what is asked now") : "",
+    folded("The message as pytest shows it", textBlock(miss.text, "", "message")),
+  );
+}
+
+function changeDetail(change) {
+  return el("section", { class: "change" },
+    el("h3", {}, badge(change.verdict, change.verdict === "no longer parses" ? "missed" : change.verdict === "value changed" ? "changed" : "plain"), " ", visible(change.function || "a call")),
+    change.causes && change.causes.length ? el("p", { class: "dim" }, `changed: ${visible(change.causes.join("; "))}`) : "",
+    change.lines && change.lines.length ? textBlock(change.lines.join("\n"), "diff", "old and new answer") : "",
+  );
+}
+
+function testDetail(test) {
+  const links = inTree(test.calls).map((at) => [test.calls[at], at]);
+  return [
+    el("p", { class: "crumbs" }, button("\u2190 List", toList, { class: "quiet narrow" }), el("span", { class: "dim" }, visible(test.file))),
+    el("h2", {}, visible(test.short), " ", badge(test.outcome, test.outcome)),
+    facts([
+      ["duration", time(test.seconds)],
+      ["worker", visible(test.worker || "")],
+      ["calls", test.calls.length ? STATES.map((name) => [test.calls.filter((call) => call.state === name).length, name]).filter(([number]) => number).map(([number, name]) => `${whole(number)} ${name}`).join(", ") : "none"],
+      ["tokens", test.tokens ? whole(test.tokens) : ""],
+      ["price", price(test.calls.filter((call) => call.state !== "missed"))],
+    ]),
+    ...test.missed.map((call) => missDetail(test, call)),
+    test.changed.length ? el("h2", {}, "Answers that changed") : "",
+    ...test.changed.map(changeDetail),
+    test.error ? el("details", { class: "folded", open: !test.missed.length }, el("summary", {}, "What pytest reports"), textBlock(test.error, "", "error")) : "",
+    test.calls.length ? section("Calls", callLinks(test, links)) : "",
+  ].filter(Boolean);
+}
+
+// The whole session
+
+function overview() {
+  const by = (name) => everyCall.filter((call) => call.state === name);
+  const asked = [...by("recorded"), ...by("unrecorded")];
+  const saved = [...by("replayed"), ...by("copied")];
+  const changes = tests.flatMap((test) => test.changed);
+  const repairs = new Map();
+  for (const call of everyCall) for (const repair of call.repairs || []) repairs.set(repair, (repairs.get(repair) || 0) + 1);
+  return [
+    el("h2", {}, "Overview"),
+    el("ul", { class: "cards" },
+      ...STATES.map((name) => [name, by(name)]).filter(([, calls]) => calls.length).map(([name, calls]) => el("li", { class: name }, el("b", {}, whole(calls.length)), el("span", {}, name), el("small", {}, name === "missed" ? "" : [tokens(calls) ? `${short(tokens(calls))} tokens` : "", price(calls)].filter(Boolean).join(", "))))),
+    groups.length ? section("Causes", ...groups.map(groupCard)) : "",
+    changes.length ? section("Answers that changed", ...[...tally(changes.map((change) => change.verdict))].map(([verdict, number]) => el("p", {}, badge(verdict, verdict === "no longer parses" ? "missed" : "changed"), ` ${counted(number, "answer")}`))) : "",
+    modelTable(asked, saved),
+    repairs.size ? section("Repairs", el("ul", {}, ...[...repairs].map(([repair, number]) => el("li", {}, `${visible(repair)} (${whole(number)})`)))) : "",
+    data.notes.length ? section("Notes", el("ul", {}, ...data.notes.map((note) => el("li", {}, visible(note))))) : "",
+    !tests.length ? el("p", {}, "No test has called a model.") : "",
+  ].filter(Boolean);
+}
+
+function tally(names) {
+  const found = new Map();
+  for (const name of names) found.set(name, (found.get(name) || 0) + 1);
+  return found;
+}
+
+function groupCard(group) {
+  return el("article", { class: "group" },
+    button(visible(group.cause), () => go({ cause: group.cause, show: "missed" }), { class: "link cause", title: "Show its tests" }),
+    el("p", { class: "dim" }, `${counted(group.calls, "call")} in ${counted(group.tests.length, "test")}`, group.file ? ` \u00b7 ${visible(group.file)}${group.line ? `:${group.line}` : ""}` : ""),
+    group.command ? copyable(group.command, "the command that records them") : "",
+  );
+}
+
+function modelTable(asked, saved) {
+  const models = [...new Set([...asked, ...saved].map((call) => call.model || "no model"))];
+  if (!models.length) return "";
+  const of = (calls, model) => calls.filter((call) => (call.model || "no model") === model);
+  const cells = (calls) => [whole(calls.length), whole(tokens(calls)), price(calls)].map((text) => el("td", {}, text));
+  return section("Models", el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": "Models" }, el("table", {},
+    el("thead", {}, el("tr", {}, ...["model", "asked", "tokens", "price", "replayed", "tokens saved", "price saved"].map((name) => el("th", { scope: "col" }, name)))),
+    el("tbody", {}, ...models.map((model) => el("tr", {}, el("th", { scope: "row" }, visible(model)), ...cells(of(asked, model)), ...cells(of(saved, model))))),
+  )));
+}
+
+// What was searched for is marked where it stands, without a change to the page.
+function highlight() {
+  if (!window.CSS || !CSS.highlights) return;
+  CSS.highlights.delete("found");
+  const wanted = state.q.toLowerCase();
+  if (!wanted) return;
+  const ranges = [];
+  const walker = document.createTreeWalker($("detail"), NodeFilter.SHOW_TEXT);
+  while (walker.nextNode() && ranges.length < 1000) {
+    const text = walker.currentNode.textContent.toLowerCase();
+    for (let at = text.indexOf(wanted); at >= 0 && ranges.length < 1000; at = text.indexOf(wanted, at + wanted.length)) {
+      const range = new Range();
+      range.setStart(walker.currentNode, at);
+      range.setEnd(walker.currentNode, Math.min(at + wanted.length, walker.currentNode.length));
+      ranges.push(range);
+    }
+  }
+  CSS.highlights.set("found", new Highlight(...ranges));
+}
