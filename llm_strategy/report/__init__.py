@@ -72,14 +72,23 @@ class Report:
     def _call(self, call: Mapping[str, JSON]) -> dict[str, JSON]:
         """A call with its texts by number."""
         tables = self._tables
-        data = dict(call)
+        data = {**call, "price": _price(call)}
         data["messages"] = list(map(tables.message, call.get("messages", ())))
         data["answer"] = list(map(tables.part, call.get("answer", ())))
         data["tools"] = list(map(tables.text, call.get("tools", ())))
-        for name in ("schema", "settings"):
-            if name in data:
-                data[name] = tables.text(data[name])
+        data |= {name: tables.text(call[name]) for name in ("schema", "settings") if call.get(name)}
         return {name: value for name, value in data.items() if value is not None and value != []}
+
+    def _told(self, account: Any) -> list[dict[str, JSON]]:
+        """The tests with what recording afresh has made of their old answers, which is known once scopes are closed."""
+        changed: dict[str, list[JSON]] = {}
+        for change in getattr(account, "changed", ()):
+            told = change._asdict()
+            changed.setdefault(conceal(told.pop("test")), []).append(each_text(told, conceal))
+        tests = [{**test, "changed": changed.pop(test["name"], [])} for test in self._tests.values()]
+        # Blocks and fixtures have answers too, whoever's calls these are.
+        others = ({"name": name, "kind": "cassette", "outcome": "passed", "calls": []} for name in changed)
+        return [*tests, *({**other, "changed": changed[other["name"]]} for other in others)]
 
     def data(self) -> dict[str, JSON]:
         """The report as JSON."""
@@ -92,7 +101,7 @@ class Report:
             "version": 1,
             "library": __version__,
             "mode": self._session.mode,
-            "tests": with_lines(self._tests.values()),
+            "tests": with_lines(self._told(account)),
             "others": dict(self._others),
             "groups": each_text([group._asdict() for group in getattr(account, "groups", ())], conceal),
             "notes": each_text([*getattr(account, "notes", ())], conceal),
@@ -114,3 +123,13 @@ class Report:
         data = self.data()
         text = json.dumps(data).encode("ascii") if path.suffix == ".json" else page(data)
         replace_file(path, [text], durable=False)
+
+
+def _price(call: Mapping[str, JSON]) -> str | None:
+    """What a call cost, or would have, in US dollars; None where that is not known. A project's prices hold until its end."""
+    from llm_strategy.pricing import price
+    from llm_strategy.values import Usage
+
+    tokens = call.get("tokens")
+    amount = price(call.get("model"), Usage(*tokens), call.get("answered_by")) if tokens else None
+    return None if amount is None else str(amount)

@@ -88,7 +88,7 @@ def _call(call: Call, state: str, home: CassetteScope, scrub: _Scrub) -> dict[st
         **_request(call.request, scrub),
         **each_text(_response(response), scrub.reply),
         "repairs": list(call.repairs),
-        "seconds": getattr(call, "seconds", None),
+        "seconds": call.seconds,
     }
     if state != "unrecorded":
         data |= {"occurrence": call.occurrence, "cassette": shown(home.path), "line": _line(home, call)}
