@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterable
 
 _MOST_NAMED = 5
 """So many tests, or files, are named in one command."""
@@ -12,6 +12,7 @@ _LONGEST = 160
 """Characters of a command that names several and is still taken in at a glance."""
 _COMMAND = re.compile(r"(\S+(?: --[^\s']+| '--[^']+')*)(?: (.+))?", re.DOTALL)
 """What records, with its options, and the test, file or folder that it is given."""
+_WITHIN = re.compile(r"::|/")
 
 
 def one_command(commands: Iterable[str]) -> str:
@@ -24,17 +25,17 @@ def one_command(commands: Iterable[str]) -> str:
         return ""
     # What asks all afresh records what is missing too.
     recording: str = max((recorder for recorder, _ in read), key=lambda recorder: "=all" in recorder)
-    arguments = [argument for _, argument in read]
-    if None in arguments:
+    if any(argument is None for _, argument in read):
         return recording
+    names = [shlex.split(argument)[0] if "'" in argument else argument for _, argument in read]
     for part in (lambda test: test, lambda test: test.partition("[")[0], lambda test: test.partition("::")[0]):
-        named = list(dict.fromkeys(_part(argument, part) for argument in arguments))
-        command = f"{recording} {' '.join(named)}"
+        named = _outermost(dict.fromkeys(map(part, names)))
+        command = f"{recording} {shlex.join(named)}"
         if len(named) == 1 or (len(named) <= _MOST_NAMED and len(command) <= _LONGEST):
             return command
     return recording
 
 
-def _part(argument: str, part: Callable[[str], str]) -> str:
-    """Some of a quoted name, quoted where it still has to be."""
-    return part(argument) if "'" not in argument else shlex.quote(part(shlex.split(argument)[0]))
+def _outermost(names: Collection[str]) -> list[str]:
+    """Those that are not in a class, file or folder which is named itself."""
+    return [name for name in names if not any(name[: end.start()] in names for end in _WITHIN.finditer(name))]

@@ -180,6 +180,11 @@ COMMANDS: list[tuple[list[str], str]] = [
     ([f"{RECORD} {'a' * 100}{n}.py::b" for n in range(2)], RECORD),
     ([f"{RECORD} {'a' * 300}.py::b"], f"{RECORD} {'a' * 300}.py::b"),
     ([f"{RECORD} a.py::b", RECORD], RECORD),
+    (
+        [f"{RECORD} a/b.py::C::d", f"{RECORD} a/b.py::C", f"{RECORD} 'a/b.py::e[x/y]'"],
+        f"{RECORD} a/b.py::C 'a/b.py::e[x/y]'",
+    ),
+    ([f"{RECORD} a/b.py::c", f"{RECORD} a", f"{RECORD} a/b.py"], f"{RECORD} a"),
     ([f"{RECORD} a.py::b", f"{RECORD}=all a.py::c"], f"{RECORD}=all a.py::b a.py::c"),
     ([f"{RECORD} '--llm-cassettes=x y' a.py::b{n}" for n in range(9)], f"{RECORD} '--llm-cassettes=x y' a.py"),
 ]
