@@ -59,7 +59,7 @@ def changed_by(scope: CassetteScope) -> Iterator[Changed]:
             continue
         with suppress(CassetteError):
             found = change(pair, _output(fresh[pair.new]))
-            if scope.rules.mode == "all" or not (scope.rules.shared and _is_another(found)):
+            if scope.rules.mode == "all" or not (scope.rules.shared and found.has_other_input):
                 yield _changed(scope, found)
 
 
@@ -78,14 +78,6 @@ def _before(scope: CassetteScope, fresh: Collection[Entry]) -> Iterator[Entry]:
             if entry.key in taken or (adopted and scope.facts.knows("refreshed", str(scope.path), entry.key)):
                 continue
             yield entry
-
-
-_OTHER_WORDS = ("the argument", "the fields of", "the last message", "an earlier message", "a message", "the HTTP call")
-
-
-def _is_another(found: Change) -> bool:
-    """Whether a call with other arguments than a recorded one may well be another call."""
-    return any(cause.startswith(_OTHER_WORDS) for cause in found.causes)
 
 
 def _output(signature: Signature | None) -> Output | None:

@@ -26,6 +26,8 @@ from llm_strategy.wire.envelope import HTTPRequest
 
 Kind = Literal["added", "removed", "answer changed", "prompt changed", "equal"]
 _UNSEEN = "(what differs must not be shown: a credential, or a folder that names a user)"
+_INPUT = ("the argument", "the fields of", "the last message", "an earlier message", "a message", "the HTTP call")
+"""How causes begin that are about what a call is given."""
 _MOST_SHOWN = 6
 """Lines of a prompt, or of a reply, that tell which call was added or removed."""
 
@@ -55,6 +57,11 @@ class Change:
             # Of answers to equal requests the requests need not be sound.
             schema = self.new.request.output_schema if self.output is None else None
         return verdict(self.old.response, self.new.response, output=self.output, schema=schema)
+
+    @property
+    def has_other_input(self) -> bool:
+        """Whether it is asked about something else now, and so may well be another call than the recorded one."""
+        return any(cause.startswith(_INPUT) for cause in self.causes)
 
     def lines(self) -> Iterator[str]:
         """The change for people."""

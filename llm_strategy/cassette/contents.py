@@ -41,6 +41,14 @@ class Contents:
         self._chunk: Chunk | None = None
         self._tail = b""
 
+    @classmethod
+    def of(cls, path: Path, data: bytes) -> Contents:
+        """What a file with this in it would hold. Raises CassetteError for what is no cassette."""
+        contents = cls(path)
+        obstacle.check_beginning(path, data[: obstacle.BEGINNING])
+        contents._read(data)
+        return contents
+
     def read(self) -> Contents:
         """What the file holds now: these contents and what has come behind them, or others if it was rewritten."""
         try:

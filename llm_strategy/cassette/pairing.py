@@ -20,15 +20,18 @@ class Pair(NamedTuple):
     new: Entry | None
 
 
-def pairs(old: Sequence[Entry], new: Sequence[Entry]) -> list[Pair]:
-    """Every recording of both once: in the order of the new ones, then those that were removed."""
-    partners = _partners(old, new)
+def pairs(old: Sequence[Entry], new: Sequence[Entry], *, alike: float = 0) -> list[Pair]:
+    """Every recording of both once: in the order of the new ones, then those that were removed.
+
+    `alike` is the share of their lines that calls of one function need to have in common.
+    """
+    partners = _partners(old, new, alike)
     kept = set(partners.values())
     found = [Pair(partners.get(entry), entry) for entry in new]
     return found + [Pair(entry, None) for entry in old if entry not in kept]
 
 
-def _partners(old: Sequence[Entry], new: Sequence[Entry]) -> dict[Entry, Entry]:
+def _partners(old: Sequence[Entry], new: Sequence[Entry], alike: float) -> dict[Entry, Entry]:
     """The old recording that each new one belongs to."""
     places = {(entry.key, entry.occurrence): entry for entry in old}
     partners = {entry: places[entry.key, entry.occurrence] for entry in new if (entry.key, entry.occurrence) in places}
@@ -36,7 +39,7 @@ def _partners(old: Sequence[Entry], new: Sequence[Entry]) -> dict[Entry, Entry]:
     before, after = [entry for entry in old if entry not in taken], [entry for entry in new if entry not in partners]
     for function in dict.fromkeys(entry.function for entry in after):
         same = ([entry for entry in side if entry.function == function] for side in (before, after))
-        partners |= _alike(*same, at_least=0)
+        partners |= _alike(*same, at_least=alike)
     taken = set(partners.values())
     before, after = (
         [entry for entry in before if entry not in taken],

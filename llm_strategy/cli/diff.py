@@ -1,13 +1,15 @@
 """Compare cassettes: calls added and removed, answers and prompts that have changed.
 
 A and B are files, folders, or the first digits of keys. Alone, a file NAME.new.yaml, which a failed recording has left,
-is compared with its cassette, and a folder's files of that kind with theirs.
+is compared with its cassette, and a folder's files of that kind with theirs. Revisions of git, as `main..HEAD`, are
+compared in all cassettes, or in those below the paths that follow.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,18 +21,14 @@ from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.naming import NEW_SUFFIX
 from llm_strategy.cassette.rerecording import replaced_path
 from llm_strategy.cassette.store import open_file
-from llm_strategy.cli.outcome import GOOD, MISSING, USAGE, complain
+from llm_strategy.cli import revisions
+from llm_strategy.cli.outcome import DIFFER, GOOD, MISSING, USAGE, complain
 from llm_strategy.cli.places import files
 from llm_strategy.cli.recordings import AmbiguousKey, add_folder, is_key, with_key
 from llm_strategy.difference.hunks import visible
 from llm_strategy.errors import CassetteError
 from llm_strategy.redaction import each_text, scrub_reply
 from llm_strategy.values import JSON
-
-DIFFER = 1
-"""The exit code where calls differ."""
-
-"""What stands behind the name of a cassette that several tests share, in the name of what one of them has recorded."""
 
 
 @dataclass(frozen=True)
@@ -50,19 +48,37 @@ class _WrongUse(ValueError):
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    command.add_argument("old", type=Path, metavar="A", help="a file, a folder, or eight digits or more of a key")
-    command.add_argument("new", type=Path, metavar="B", nargs="?", help="the same; none for a file NAME.new.yaml")
+    command.add_argument(
+        "old",
+        type=Path,
+        metavar="A",
+        help="a file, a folder, eight digits or more of a key, or revisions of git: main..HEAD, main...HEAD (since "
+        "they parted), HEAD (with what stands here now); a file or folder of that name comes first",
+    )
+    command.add_argument(
+        "rest",
+        type=Path,
+        metavar="B",
+        nargs="*",
+        help="another of its kind; none for a file NAME.new.yaml; behind revisions, files and folders to look at",
+    )
     add_folder(command)
-    command.add_argument("--json", action="store_true", help="one JSON object per pair of files")
+    command.add_argument("--json", action="store_true", help="one JSON object per pair of files, or per cause")
+    revisions.add(command)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if _are_revisions(arguments.old, arguments.rest):
+        return revisions.run(arguments)
     code, outcomes = GOOD, Counter[str]()
     try:
-        compared = list(_sides(arguments.old, arguments.new))
-    except (_WrongUse, OSError) as error:
+        revisions.refuse_formats(arguments)
+        if len(arguments.rest) > 1:
+            raise _WrongUse("two are compared at a time; more paths belong behind revisions of git, as in main..HEAD")
+        compared = list(_sides(arguments.old, next(iter(arguments.rest), None)))
+    except (_WrongUse, revisions.WrongUseError, OSError) as error:
         print(error, file=sys.stderr)
-        return USAGE if isinstance(error, _WrongUse) else MISSING
+        return MISSING if isinstance(error, OSError) else USAGE
     for sides in compared:
         try:
             found = _changes(sides, arguments.folder)
@@ -78,6 +94,13 @@ def run(arguments: argparse.Namespace) -> int:
     if len(compared) > 1 and not arguments.json:
         print(", ".join(f"{outcomes[name]} {name}" for name in ("equal", "differ", "cannot be read") if outcomes[name]))
     return max(code, DIFFER if outcomes["differ"] else GOOD)
+
+
+def _are_revisions(name: Path, rest: Sequence[Path]) -> bool:
+    """Whether git is asked: for what is no file or folder, nor a key beside another."""
+    if os.path.lexists(name):
+        return False
+    return revisions.is_range(str(name)) or not (rest and is_key(name) and not os.path.lexists(rest[0]))
 
 
 def _sides(old: Path, new: Path | None) -> Iterator[Sides]:

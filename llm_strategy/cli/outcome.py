@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-GOOD, USAGE, MISSING, STALE, CORRUPT = 0, 2, 3, 4, 5
+GOOD, DIFFER, USAGE, MISSING, STALE, CORRUPT = range(6)
 
 
 def complain(path: Path, error: Exception) -> int:
