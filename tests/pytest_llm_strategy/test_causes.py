@@ -258,7 +258,7 @@ def test_two_changes_are_two_causes(project: Project) -> None:
     both, one = told(project)
     assert (both.cause, len(both.tests)) == ("the docstring of rate", 4)
     assert shlex.split(both.command)[2:] == list(both.tests)
-    assert (one.cause, one.tests) == ("the argument 'note' of rate (.text)", ("test_notes.py::test_rate",))
+    assert (one.cause, list(one.tests)) == ("the argument 'note' of rate (.text)", ["test_notes.py::test_rate"])
 
 
 def test_a_command_can_be_pasted(project: Project) -> None:
