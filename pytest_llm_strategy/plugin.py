@@ -182,7 +182,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _register_reporters(config: pytest.Config, session: Session) -> None:
-    """What tells other programs of the run, where they are there to hear it."""
+    """What tells others of the run, where they are there to hear it."""
     if config.getoption("xmlpath", None):
         from pytest_llm_strategy import junit
 
@@ -191,6 +191,10 @@ def _register_reporters(config: pytest.Config, session: Session) -> None:
         from pytest_llm_strategy import reporting
 
         reporting.register(config, session, config.stash[FIXTURES])
+    if session.mode in ("new", "all", "live") and config.getoption("verbose") >= 0:
+        from pytest_llm_strategy import progress
+
+        config.pluginmanager.register(progress.Progress(config, session), progress.NAME)
 
 
 def _given(config: pytest.Config, name: str) -> str | None:

@@ -83,7 +83,7 @@ class Report:
         """The tests with what recording afresh has made of their old answers, which is known once scopes are closed."""
         changed: dict[str, list[JSON]] = {}
         for change in getattr(account, "changed", ()):
-            told = change._asdict()
+            told: dict[str, Any] = change._asdict()
             changed.setdefault(conceal(told.pop("test")), []).append(each_text(told, conceal))
         tests = [{**test, "changed": changed.pop(test["name"], [])} for test in self._tests.values()]
         # Blocks and fixtures have answers too, whoever's calls these are.
@@ -126,7 +126,7 @@ class Report:
 
 
 def _price(call: Mapping[str, JSON]) -> str | None:
-    """What a call cost, or would have, in US dollars; None where that is not known. A project's prices hold until its end."""
+    """What a call cost, or would have, in US dollars; None where that is not known."""
     from llm_strategy.pricing import price
     from llm_strategy.values import Usage
 
