@@ -67,7 +67,7 @@ def _call(call: Located) -> Iterator[str]:
 
 def _pre(lines: Sequence[str], label: str) -> str:
     """Lines that may be wider than the page, to be reached by the keyboard too."""
-    return f'<pre tabindex=0 role=region aria-label="{label}">{chr(10).join(map(_line, lines))}</pre>'
+    return f'<pre tabindex=0 role=group aria-label="{label}">{chr(10).join(map(_line, lines))}</pre>'
 
 
 def _line(line: str) -> str:
