@@ -47,4 +47,4 @@ def _next_command(scope: CassetteScope, new: Path) -> str:
     if scope.rules.shared:
         again = "pytest --llm-record=all" if scope.rules.command else "run it again with mode='all'"
         return f"{why}; to ask again: {again}"
-    return f"{why}; to use it all the same: mv {shlex.quote(shown(new))} {shlex.quote(shown(scope.path))}"
+    return f"{why}; to use it all the same: llm-strategy review {shlex.quote(shown(new))}"

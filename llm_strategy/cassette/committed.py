@@ -16,7 +16,7 @@ def committed(folder: Path, *names: str) -> Set[str]:
 
     None where there is no git, no repository or no commit.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return frozenset()
     tracked = _listed(folder, "ls-files", "-z", "--", *names)
     changed = tracked and _listed(folder, "diff", "--name-only", "--relative", "-z", "HEAD", "--", *names)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 
 from llm_strategy.cassette.committed import committed
@@ -69,6 +70,16 @@ def release(cassette: Path) -> None:
     with suppress(CassetteError, OSError):
         if accepted.exists() and not apart(open_file(accepted).entries, open_file(cassette).entries)[0]:
             discard(accepted)
+
+
+def forget(cassette: Path, fingerprints: Collection[str]) -> None:
+    """Let go of recordings that somebody has removed on purpose, by their SHA-256. Raises CassetteError or OSError."""
+    accepted = accepted_path(cassette)
+    if accepted.exists():
+        open_file(accepted).remove(
+            lambda entries: [entry for entry in entries if sha256(entry.raw).hexdigest() in fingerprints]
+        )
+        release(cassette)
 
 
 def discard(accepted: Path) -> None:

@@ -6,14 +6,13 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from llm_strategy.cassette.miss import shown
 from llm_strategy.cassette.naming import NEW_SUFFIX
 from llm_strategy.cassette.obstacle import missing
-from llm_strategy.cassette.rerecording import replaced_path
 from llm_strategy.cassette.store import open_file
 from llm_strategy.cassette.unreferenced import blobs_below
 from llm_strategy.cli.judgements import Findings, last_findings
@@ -21,6 +20,7 @@ from llm_strategy.cli.outcome import GOOD, USAGE, complain
 from llm_strategy.cli.places import counted, files, named, printable
 from llm_strategy.cli.recordings import AmbiguousKey, add_folder, is_key, with_key
 from llm_strategy.errors import CassetteError
+from llm_strategy.review import Review
 from llm_strategy.values import JSON
 
 
@@ -33,7 +33,10 @@ def add(command: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class _Row:
-    """What is said of one file. `stale` and `ownerless` are null where no complete test run is on record."""
+    """What is said of one file. `stale` and `ownerless` are null where no complete test run is on record.
+
+    `to_review` counts the calls that a recording run has changed and that nobody has accepted yet.
+    """
 
     file: str
     calls: int
@@ -44,6 +47,7 @@ class _Row:
     torn: bool
     stale: int | None
     ownerless: bool | None
+    to_review: int
 
     @property
     def answered(self) -> str:
@@ -59,6 +63,7 @@ class _Row:
                 (f"pending: its test did not pass; record again, or {self._choice}", self.pending),
                 ("torn: the last call was cut off and does not count", self.torn),
                 (f"{self.stale} stale: llm-strategy prune {path}", self.stale),
+                (f"{self.to_review} to review: llm-strategy review {path}", self.to_review),
                 (f"no test owns it: llm-strategy prune --orphans {path}", self.ownerless),
             )
             if is_so
@@ -70,16 +75,17 @@ class _Row:
         path = Path(self.file)
         if self.recorded_by is None:
             return f"delete it: rm {named(path)}"
-        return f"use it: mv {named(path)} {named(replaced_path(path))}"
+        return f"use it: llm-strategy review {named(path)}"
 
 
 def run(arguments: argparse.Namespace) -> int:
     code = GOOD
     findings = last_findings()
-    rows = []
+    rows: list[_Row] = []
+    waiting = Review(*arguments.paths).waiting()
     for path in _found(arguments.paths):
         try:
-            rows += [_row(file, findings) for file in _files_of(path, arguments.folder)]
+            rows += [_row(file, findings, waiting) for file in _files_of(path, arguments.folder)]
         except AmbiguousKey as error:
             print(error, file=sys.stderr)
             code = max(code, USAGE)
@@ -112,7 +118,7 @@ def _files_of(place: Path, folder: Path) -> Iterable[Path]:
     return dict.fromkeys(Path(shown(entry.path)) for entry in with_key(place, folder))
 
 
-def _row(path: Path, findings: Findings | None) -> _Row:
+def _row(path: Path, findings: Findings | None, waiting: Mapping[str, int]) -> _Row:
     if not path.exists() or (path.is_dir() and not path.name.endswith(".yaml")):
         if path.is_dir():
             raise FileNotFoundError(f"there is no cassette below {path}; record one: pytest --llm-record")
@@ -129,6 +135,7 @@ def _row(path: Path, findings: Findings | None) -> _Row:
         file.torn,
         len(findings.stale(path)[0]) if findings else None,
         findings.ownerless(path) is not None if findings else None,
+        waiting.get(os.path.realpath(path), 0),
     )
 
 

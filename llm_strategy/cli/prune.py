@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from llm_strategy.cassette.judgement import Judgement, find_judgement, fingerpri
 from llm_strategy.cassette.miss import shown, shown_place
 from llm_strategy.cassette.naming import NEW_SUFFIX
 from llm_strategy.cassette.obstacle import missing
+from llm_strategy.cassette.replaced import accepted_path, discard, forget
 from llm_strategy.cassette.run import Recorded
 from llm_strategy.cassette.stale import recorded, remove
 from llm_strategy.cassette.store import open_file
@@ -22,6 +23,7 @@ from llm_strategy.cli.judgements import Findings
 from llm_strategy.cli.outcome import CORRUPT, GOOD, MISSING, complain
 from llm_strategy.cli.places import counted, files, named, printable
 from llm_strategy.errors import CassetteError
+from llm_strategy.review import Review
 
 _NO_RUN = (
     "no complete run of the tests is on record for what is checked out, so nothing is known to be stale; make one: "
@@ -38,7 +40,10 @@ def add(command: argparse.ArgumentParser) -> None:
         help="also delete files whose test or fixture is gone, and those that no test has used, if they are named",
     )
     command.add_argument(
-        "--leftovers", action="store_true", help="also delete what failed re-recordings left (*.new.yaml)"
+        "--leftovers",
+        action="store_true",
+        help="also delete what failed re-recordings left (*.new.yaml), and replaced recordings (.replaced) whose "
+        "cassettes are committed as they stand, or gone",
     )
     command.add_argument(
         "--force",
@@ -105,6 +110,7 @@ class _Pruning:
             self.gone[path] = stale = [recorded(entry) for entry in entries]
             if not self.arguments.dry_run:
                 remove(path, stale)
+                forget(path, [entry.fingerprint for entry in stale])
 
     def _held(self, path: Path, held: Sequence[str]) -> str | None:
         if not held or (self.arguments.force and path in self.arguments.paths):
@@ -130,6 +136,13 @@ class _Pruning:
                     # What has been written to it since stays.
                     if fingerprint(path) == seen:
                         path.unlink()
+                        discard(accepted_path(path))
+
+    def let_go(self, place: Path) -> None:
+        """What runs have replaced, where there is nothing to review about it. Raises CassetteError or OSError."""
+        for path, why in Review(place).obsolete().items():
+            keep = None if self.arguments.leftovers else "to delete such files: --leftovers"
+            self._file(path, f"{why}, so that there is nothing to review", keep)
 
     def remove_blobs(self, folder: Path) -> None:
         """What of the binary content below a folder nothing refers to. Raises CassetteError or OSError."""
@@ -168,8 +181,9 @@ def run(arguments: argparse.Namespace) -> int:
         tests = counted(judgement.tests, "test")
         print(f"judged by the complete run that ended at {printable(judgement.when)} ({tests})")
     code = max([code, *(_visit(pruning, path) for path in _each(places))])
+    code = max([code, *(_step(pruning.let_go, place) for place in places if os.path.exists(place))])
     if code < CORRUPT:
-        code = max([code, *(_sweep(pruning, folder) for folder in places if os.path.isdir(folder))])
+        code = max([code, *(_step(pruning.remove_blobs, folder) for folder in places if os.path.isdir(folder))])
     print(pruning.total())
     return code
 
@@ -201,9 +215,9 @@ def _visit(pruning: _Pruning, path: Path) -> int:
     return GOOD
 
 
-def _sweep(pruning: _Pruning, folder: Path) -> int:
+def _step(step: Callable[[Path], None], folder: Path) -> int:
     try:
-        pruning.remove_blobs(folder)
+        step(folder)
     except (CassetteError, OSError) as error:
         return complain(folder, error)
     return GOOD

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from llm_strategy.cassette.replaced import accepted_path
 from llm_strategy.cli.outcome import CORRUPT, GOOD, MISSING, USAGE
 from llm_strategy.cli.pending_text import calls_in_tests, listed, one_line
 from llm_strategy.cli.places import counted, printable
@@ -48,7 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     if (problem := _wrong_use(arguments)) is not None:
         print(problem, file=sys.stderr)
         return USAGE
-    missing = [path for path in arguments.paths if not path.exists() and not path.parent.is_dir()]
+    # A cassette that is gone may have an accepted state, which can be had back.
+    missing = [path for path in arguments.paths if not any(map(os.path.exists, (path, accepted_path(path))))]
     if missing:
         print(f"there is no file or folder {printable(missing[0])}", file=sys.stderr)
         return MISSING

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from llm_strategy.cassette.disk import replace_file
+from llm_strategy.cassette.naming import REPLACED
 from llm_strategy.errors import CassetteError
 from llm_strategy.known_secrets import Known
 from llm_strategy.leaks.cassettes import fix_cassette, is_cassette
@@ -100,7 +101,8 @@ def _in_folder(folder: Path) -> Iterator[Path]:
     """Its files, and what below it cannot be listed: reading that says why, so that it does not count as clean."""
     closed: list[Path] = []
     for root, folders, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in _PASSED_OVER]
+        hidden = (name for name in folders if name.startswith(".") and name != REPLACED)
+        folders[:] = sorted({*folders} - {*hidden, *_PASSED_OVER})
         for name in names:
             path = Path(root, name)
             if path.suffix.lower() in _SUFFIXES or _BLOBS in path.parts[-3:-1]:

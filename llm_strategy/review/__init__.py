@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from llm_strategy.cassette.committed import committed
@@ -49,6 +50,31 @@ class Review:
                 self.problems.append(str(error))
         return found
 
+    def waiting(self) -> dict[str, int]:
+        """How many calls of a cassette, by its real path, were replaced or removed and not accepted since."""
+        replaced, _ = self._files()
+        known = self._committed(replaced)
+        found: dict[str, int] = {}
+        for path in replaced:
+            if os.path.realpath(path) not in known:
+                with suppress(CassetteError, OSError):
+                    found[os.path.realpath(path)] = _differing(path)
+        return found
+
+    def obsolete(self) -> dict[Path, str]:
+        """The accepted states that nobody has to decide about any more, and why. Raises CassetteError or OSError."""
+        replaced, _ = self._files()
+        known = self._committed(replaced)
+        found: dict[Path, str] = {}
+        for path in replaced:
+            if os.path.realpath(path) in known:
+                found[accepted_path(path)] = "what has replaced it is committed"
+            elif not path.exists():
+                found[accepted_path(path)] = "its cassette is gone"
+            elif not _differing(path):
+                found[accepted_path(path)] = "its cassette is equal to it"
+        return found
+
     def by_cause(self) -> dict[str, list[Pending]]:
         """The same by its causes, that of most tests first; a call with several stands at each."""
         return by_cause(self.pending())
@@ -73,14 +99,14 @@ class Review:
         return decide(chosen, accept=accept, folder=self._folders()[0])
 
     def _folders(self) -> list[Path]:
-        return [place if place.is_dir() else place.parent for place in self.places]
+        return [place if os.path.isdir(place) else place.parent for place in self.places]
 
     def _files(self) -> tuple[list[Path], list[Path]]:
         """The cassettes of which something was replaced, and the files of new recordings."""
         replaced: dict[Path, None] = {}
         left: dict[Path, None] = {}
         for place in self.places:
-            for path in sorted(place.rglob("*.yaml")) if place.is_dir() else _around(place):
+            for path in sorted(place.rglob("*.yaml")) if os.path.isdir(place) else _around(place):
                 if path.parent.name == REPLACED:
                     replaced[reviewed_cassette(path)] = None
                 elif path.name.endswith(NEW_SUFFIX) and not is_set_aside(path):
@@ -105,11 +131,14 @@ class Review:
 
 def _around(file: Path) -> list[Path]:
     """What belongs to a cassette, or the file itself where that holds new recordings."""
-    if file.name.endswith(NEW_SUFFIX):
-        return [file]
+    if not os.path.isdir(file.parent) or file.name.endswith(NEW_SUFFIX):
+        return [file] if os.path.isfile(file) else []
     beside = sorted(file.parent.glob(f"*{NEW_SUFFIX}"))
     accepted = accepted_path(file)
-    return [*([accepted] if accepted.exists() else []), *(path for path in beside if replaced_path(path) == file)]
+    return [
+        *([accepted] if os.path.exists(accepted) else []),
+        *(path for path in beside if replaced_path(path) == file),
+    ]
 
 
 def _differing(cassette: Path) -> int:

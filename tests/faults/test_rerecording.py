@@ -129,7 +129,7 @@ FAULTS: dict[str, Reply | Callable[[Seen], Reply]] = {
     "time-out": _late,
 }
 ALL = "--llm-record=all"
-NOTE = "cassettes/test_x/test_b.new.yaml: kept beside the old recording, because the test did not pass; to use it all the same: mv cassettes/test_x/test_b.new.yaml cassettes/test_x/test_b.yaml"
+NOTE = "cassettes/test_x/test_b.new.yaml: kept beside the old recording, because the test did not pass; to use it all the same: llm-strategy review cassettes/test_x/test_b.new.yaml"
 
 
 @pytest.mark.parametrize(

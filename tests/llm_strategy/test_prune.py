@@ -461,7 +461,7 @@ def test_ls_says_what_is_to_be_done(orphans: Path, capsys: Printed) -> None:
         "; pending: its test did not pass; record again, or delete it: rm cassettes/a.new.yaml",
         "; torn: the last call was cut off and does not count; 2 stale: llm-strategy prune cassettes/a.yaml",
         "; no test owns it: llm-strategy prune --orphans cassettes/b.yaml",
-        f", recorded by test_x.py::test_gone; pending: its test did not pass; record again, or use it: mv {earlier} {GONE}",
+        f", recorded by test_x.py::test_gone; pending: its test did not pass; record again, or use it: llm-strategy review {earlier}",
         f", recorded by test_x.py::test_gone; no test owns it: llm-strategy prune --orphans {GONE}",
     ]
     assert out[1].startswith("cassettes/a.yaml: 3 calls, answered by")

@@ -170,6 +170,8 @@ def test_some_cassettes_only(capsys: Printed) -> None:
     assert review("--list") == 1
     assert review("cassettes/b", "--undo") == 3
     assert review("cassettes/c/d", "--list") == 3
+    assert review("cassettes/a/y.yaml", "--list") == 3
+    assert review("x" * 300) == 3
     assert review("--undo") == 0
     assert review("cassettes/a", "--list") == 1
 
