@@ -83,12 +83,12 @@ class Report:
         """The tests with what recording afresh has made of their old answers, which is known once scopes are closed."""
         changed: dict[str, list[JSON]] = {}
         for change in getattr(account, "changed", ()):
-            told: dict[str, Any] = change._asdict()
-            changed.setdefault(conceal(told.pop("test")), []).append(each_text(told, conceal))
+            told: dict[str, JSON] = each_text(change._asdict(), conceal)
+            changed.setdefault(str(told.pop("test")), []).append(told)
         tests = [{**test, "changed": changed.pop(test["name"], [])} for test in self._tests.values()]
-        # Blocks and fixtures have answers too, whoever's calls these are.
-        others = ({"name": name, "kind": "cassette", "outcome": "passed", "calls": []} for name in changed)
-        return [*tests, *({**other, "changed": changed[other["name"]]} for other in others)]
+        # What has changed in a block or a fixture that made no calls here is no less changed.
+        other = {"kind": "cassette", "outcome": "passed", "calls": []}
+        return [*tests, *({**other, "name": name, "changed": changes} for name, changes in changed.items())]
 
     def data(self) -> dict[str, JSON]:
         """The report as JSON."""

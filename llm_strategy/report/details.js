@@ -15,12 +15,12 @@ const section = (name, ...children) => el("section", {}, el("h3", {}, name), ...
 const facts = (pairs) =>
   el("dl", { class: "facts" }, ...pairs.filter(([, value]) => value !== "" && value !== null && value !== undefined && value !== false).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
 
-function copyable(text, label) {
+function copyable(text, label, shorter) {
   const copy = button("Copy", async () => {
     copy.textContent = (await copied(text)) ? "Copied" : "Select it, and copy";
     setTimeout(() => (copy.textContent = "Copy"), 1500);
   }, { class: "copy", "aria-label": `Copy ${label}` });
-  return el("div", { class: "copyable" }, el("code", {}, visible(text)), copy);
+  return el("div", { class: "copyable" }, el("code", {}, visible(shorter || text)), copy);
 }
 
 async function copied(text) {
@@ -34,8 +34,8 @@ async function copied(text) {
 
 // Texts
 
-function textBlock(text, kind, label) {
-  const block = el("pre", { class: kind || "", tabindex: 0, role: "region", "aria-label": label || "text" });
+function textBlock(text, kind) {
+  const block = el("pre", { class: kind });
   const whole_ = () => block.replaceChildren(pieces(text, kind));
   if (text.length <= LONG) whole_();
   else {
@@ -57,11 +57,42 @@ function pieces(text, kind) {
   return made;
 }
 
-const diffLines = (text) =>
-  text.split("\n").map((line, at) => {
-    const kind = line.startsWith("@@") ? "at" : at < 2 && /^(---|\+\+\+) /.test(line) ? "head" : line[0] === "+" ? "new" : line[0] === "-" ? "old" : "";
-    return el("span", { class: `difference ${kind}` }, `${visible(line)}\n`);
-  });
+function diffLines(text) {
+  const lines = text.replace(/\n$/, "").split("\n");
+  const kinds = lines.map((line, at) => (line.startsWith("@@") ? "at" : at < 2 && /^(---|\+\+\+) /.test(line) ? "head" : line[0] === "+" ? "new" : line[0] === "-" ? "old" : ""));
+  const partners = inPairs(kinds);
+  return lines.map((line, at) => el("span", { class: `difference ${kinds[at]}` }, ...words(line, lines[partners.get(at)]), "\n"));
+}
+
+// Old lines and as many new ones right below them belong together, one by one.
+function inPairs(kinds) {
+  const partners = new Map();
+  let at = 0;
+  while (at < kinds.length) {
+    const start = at;
+    while (kinds[at] === "old") at += 1;
+    const between = at;
+    while (kinds[at] === "new") at += 1;
+    const count = between - start;
+    if (count && at - between === count)
+      for (let number = 0; number < count; number += 1) partners.set(start + number, between + number).set(between + number, start + number);
+    if (at === start) at += 1;
+  }
+  return partners;
+}
+
+// A line with what its partner lacks marked; where they have next to nothing in common, nothing is.
+function words(line, other) {
+  if (other === undefined) return [visible(line)];
+  let start = 1;
+  while (start < line.length && line[start] === other[start]) start += 1;
+  while (start > 1 && /\w/.test(line[start - 1])) start -= 1;
+  let end = 0;
+  while (end < Math.min(line.length, other.length) - start && line.at(-1 - end) === other.at(-1 - end)) end += 1;
+  while (end > 0 && /\w/.test(line.at(-end))) end -= 1;
+  if (start - 1 + end < line.length / 4) return [visible(line)];
+  return [visible(line.slice(0, start)), el("mark", {}, visible(line.slice(start, line.length - end))), visible(line.slice(line.length - end))];
+}
 
 // JSON, laid out by its own letters: numbers keep all their digits. What fits on a line stays on one.
 const TOKEN = /"(?:[^"\\]|\\.)*"|[[\]{}:,]|[^\s[\]{}:,"]+/g;
@@ -130,12 +161,12 @@ function colored(token, next) {
 // Messages
 
 function part(one) {
-  if (typeof one === "number") return isJSON(data.texts[one]) ? textBlock(data.texts[one], "json", "JSON") : textBlock(data.texts[one], "", "text");
+  if (typeof one === "number") return isJSON(data.texts[one]) ? textBlock(data.texts[one], "json") : textBlock(data.texts[one], "");
   const text = data.texts[one.text];
   if (one.type === "blob") return blob(one, text);
   const names = { tool_call: `calls ${visible(one.name || "a tool")}`, tool_call_response: "the tool answers", reasoning: "reasoning" };
   const label = names[one.type] || `${one.modality || ""} ${one.type}`;
-  return el("div", { class: `part ${one.type}` }, el("p", { class: "label" }, label), textBlock(text, isJSON(text) ? "json" : "", label));
+  return el("div", { class: `part ${one.type}` }, el("p", { class: "label" }, label), textBlock(text, isJSON(text) ? "json" : ""));
 }
 
 function blob(one, text) {
@@ -189,14 +220,14 @@ function callDetail(test, call) {
       ["repairs", (call.repairs || []).map(visible).join(", ")],
       ["process", call.process ? `a ${call.process} process` : ""],
       ["cassette", call.cassette ? copyable(call.line ? `${call.cassette}:${call.line}` : call.cassette, "the place in the cassette") : ""],
-      ["key", call.key ? copyable(call.key, "the key") : ""],
+      ["key", call.key ? copyable(call.key, "the key", `${call.key.slice(0, 12)}\u2026`) : ""],
     ]),
     call.miss ? missDetail(test, call) : "",
     answer.length ? section("Answer", ...answer.map(part)) : "",
     (call.messages || []).length ? section("Prompt", ...prompt(test, call)) : "",
-    call.tools ? section("Tools", ...call.tools.map((tool) => folded(toolName(data.texts[tool]), textBlock(data.texts[tool], "json", "tool")))) : "",
-    call.schema !== undefined ? folded("Schema of the answer", textBlock(data.texts[call.schema], "json", "schema")) : "",
-    call.settings !== undefined ? section("Settings", textBlock(data.texts[call.settings], "json", "settings")) : "",
+    call.tools ? section("Tools", ...call.tools.map((tool) => folded(toolName(data.texts[tool]), textBlock(data.texts[tool], "json")))) : "",
+    call.schema !== undefined ? folded("Schema of the answer", textBlock(data.texts[call.schema], "json")) : "",
+    call.settings !== undefined ? section("Settings", textBlock(data.texts[call.settings], "json")) : "",
     below.length ? section("Goes on in", callLinks(test, below)) : "",
   ].filter(Boolean);
 }
@@ -215,7 +246,7 @@ function callLinks(test, calls) {
     el("li", { class: call.state }, button([
       el("span", { class: "name" }, title(call)), " ",
       el("span", { class: "badges" }, goesOn(test, call) && badge(goesOn(test, call), "plain"), call.repairs && badge("repaired", "repaired"), badge(call.state, call.state)),
-      el("span", { class: "figure" }, [call.tokens ? `${short(tokens([call]))} tokens` : "", call.state === "missed" ? "" : price([call]), time(call.seconds)].filter(Boolean).join(" \u00b7 ")),
+      el("span", { class: "figure" }, [call.tokens ? `${short(tokens([call]))} tokens` : "", call.state === "missed" ? "" : priced([call]), time(call.seconds)].filter(Boolean).join(" \u00b7 ")),
     ], () => select(keyOf(test, at), false), { class: "link" }))));
 }
 
@@ -231,8 +262,8 @@ function missDetail(test, call) {
       ["nearest recording", miss.nearest ? copyable(miss.nearest, "the place of the nearest recording") : ""],
       ["to record it", miss.command ? copyable(miss.command, "the command") : ""],
     ]),
-    miss.diff ? textBlock(miss.diff, "diff", "difference between what was recorded and what is asked now") : "",
-    folded("The message as pytest shows it", textBlock(miss.text, "", "message")),
+    miss.diff ? textBlock(miss.diff, "diff") : "",
+    folded("The message as pytest shows it", textBlock(miss.text, "")),
   );
 }
 
@@ -240,7 +271,7 @@ function changeDetail(change) {
   return el("section", { class: "change" },
     el("h3", {}, badge(change.verdict, change.verdict === "no longer parses" ? "missed" : change.verdict === "value changed" ? "changed" : "plain"), " ", visible(change.function || "a call")),
     change.causes && change.causes.length ? el("p", { class: "dim" }, `changed: ${visible(change.causes.join("; "))}`) : "",
-    change.lines && change.lines.length ? textBlock(change.lines.join("\n"), "diff", "old and new answer") : "",
+    change.lines && change.lines.length ? textBlock(change.lines.join("\n"), "diff") : "",
   );
 }
 
@@ -259,7 +290,7 @@ function testDetail(test) {
     ...test.missed.map((call) => missDetail(test, call)),
     test.changed.length ? el("h2", {}, "Answers that changed") : "",
     ...test.changed.map(changeDetail),
-    test.error ? el("details", { class: "folded", open: !test.missed.length }, el("summary", {}, "What pytest reports"), textBlock(test.error, "", "error")) : "",
+    test.error ? el("details", { class: "folded", open: !test.missed.length }, el("summary", {}, "What pytest reports"), textBlock(test.error, "")) : "",
     test.calls.length ? section("Calls", callLinks(test, links)) : "",
   ].filter(Boolean);
 }
@@ -274,9 +305,10 @@ function overview() {
   const repairs = new Map();
   for (const call of everyCall) for (const repair of call.repairs || []) repairs.set(repair, (repairs.get(repair) || 0) + 1);
   return [
+    el("p", { class: "crumbs narrow" }, button("\u2190 List", toList, { class: "quiet" })),
     el("h2", {}, "Overview"),
     el("ul", { class: "cards" },
-      ...STATES.map((name) => [name, by(name)]).filter(([, calls]) => calls.length).map(([name, calls]) => el("li", { class: name }, el("b", {}, whole(calls.length)), el("span", {}, name), el("small", {}, name === "missed" ? "" : [tokens(calls) ? `${short(tokens(calls))} tokens` : "", price(calls)].filter(Boolean).join(", "))))),
+      ...STATES.map((name) => [name, by(name)]).filter(([, calls]) => calls.length).map(([name, calls]) => el("li", { class: name }, el("b", {}, whole(calls.length)), el("span", {}, name), el("small", {}, name === "missed" ? "" : [tokens(calls) ? `${short(tokens(calls))} tokens` : "", priced(calls)].filter(Boolean).join(", "))))),
     groups.length ? section("Causes", ...groups.map(groupCard)) : "",
     changes.length ? section("Answers that changed", ...[...tally(changes.map((change) => change.verdict))].map(([verdict, number]) => el("p", {}, badge(verdict, verdict === "no longer parses" ? "missed" : "changed"), ` ${counted(number, "answer")}`))) : "",
     modelTable(asked, saved),

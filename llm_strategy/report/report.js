@@ -17,7 +17,7 @@ function el(tag, given, ...children) {
     else if (value === true) made.setAttribute(name, "");
     else if (value !== null && value !== undefined && value !== false) made.setAttribute(name, value);
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+  made.append(...children.flat().filter((child) => child || child === 0));
   return made;
 }
 
@@ -46,7 +46,8 @@ function time(seconds) {
 
 function dollars(sum) {
   if (sum === 0) return "$0";
-  return sum < 0.01 ? `$${Number(sum.toPrecision(2)).toFixed(Math.min(8, 1 - Math.floor(Math.log10(sum))))}` : `$${sum.toFixed(2)}`;
+  if (sum < 0.0001) return "less than $0.0001";
+  return sum < 1 ? `$${sum.toFixed(4)}` : `$${sum.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
 }
 
 // The price of calls: what is not known is said to be so, and is never zero.
@@ -57,6 +58,7 @@ function price(calls) {
   if (!known.length) return "unknown";
   return dollars(known.reduce((sum, call) => sum + Number(call.price), 0)) + (known.length < spent.length ? " + unknown" : "");
 }
+const priced = (calls) => price(calls).replace("unknown", "unknown price");
 
 const tokens = (calls) => calls.reduce((sum, call) => sum + (call.tokens ? (call.tokens[0] || 0) + (call.tokens[1] || 0) : 0), 0);
 
@@ -172,17 +174,15 @@ function refresh() {
   drawFilters();
 }
 
+const chips = Object.entries(FILTERS).map(([name, [label, fits]]) => {
+  const number = tests.filter(fits).length;
+  const chip = button([label, " ", el("span", { class: "number" }, whole(number))], () => go({ show: name }), { class: "chip" });
+  chip.disabled = number === 0 && name !== "all";
+  return [name, chip];
+});
+
 function drawFilters() {
-  $("filters").replaceChildren(
-    ...Object.entries(FILTERS).map(([name, [label, fits]]) => {
-      const number = tests.filter(fits).length;
-      const chip = button([label, " ", el("span", { class: "number" }, whole(number))], () => go({ show: name }), {
-        class: "chip", "aria-pressed": String(state.show === name),
-      });
-      chip.disabled = number === 0 && state.show !== name;
-      return chip;
-    }),
-  );
+  for (const [name, chip] of chips) chip.setAttribute("aria-pressed", String(state.show === name));
   $("cause").hidden = !state.cause;
   $("cause").replaceChildren("cause: ", el("b", {}, visible(state.cause)), " \u00d7");
   $("cause").setAttribute("aria-label", `Show all causes, not only: ${visible(state.cause)}`);
@@ -222,7 +222,7 @@ function testRow(test, names) {
   row.append(
     el("span", { class: "fold", "aria-hidden": "true" }, calls ? "\u25b8" : ""),
     el("span", { class: "sign" }, el("span", { "aria-hidden": "true" }, SIGNS[test.outcome] || "?"), el("span", { class: "unseen" }, test.outcome)),
-    el("span", { class: "name" }, visible(test.short)),
+    el("span", { class: "name", title: visible(test.short) }, visible(test.short)),
     el("span", { class: "badges" }, ...about),
     el("span", { class: "figure" }, calls ? counted(calls, "call") : ""),
     el("span", { class: "figure time" }, time(test.seconds)),
@@ -245,7 +245,10 @@ function depths(calls) {
 // Each call, and below it those that go on from it.
 function inTree(calls) {
   const below = new Map();
-  calls.forEach((call, at) => below.set(call.parent, [...(below.get(call.parent) || []), at]));
+  calls.forEach((call, at) => {
+    if (!below.has(call.parent)) below.set(call.parent, []);
+    below.get(call.parent).push(at);
+  });
   const found = [];
   const left = [...(below.get(undefined) || [])].reverse();
   while (left.length) {
@@ -317,7 +320,10 @@ function fold(test, opened) {
 function go(change) {
   const listed = ["q", "show", "cause", "sort"].some((name) => name in change && change[name] !== state[name]);
   Object.assign(state, change);
-  if (listed) refresh();
+  if (listed) {
+    refresh();
+    document.body.dataset.view = "list";
+  }
   writeAddress();
 }
 
@@ -333,11 +339,13 @@ function select(key, focus) {
   if (row && focus) row.focus({ preventScroll: true });
 }
 
+// The overview; a narrow screen has the list first, and the overview behind it.
 function home() {
+  const again = !state.test && document.body.dataset.view === "list";
   go({ test: "", call: "" });
   mark();
   drawDetail();
-  document.body.dataset.view = "list";
+  document.body.dataset.view = again ? "detail" : "list";
 }
 
 function toDetail() {
@@ -347,7 +355,7 @@ function toDetail() {
 
 function toList() {
   document.body.dataset.view = "list";
-  const row = rowOf(selectedKey());
+  const row = rowOf(selectedKey()) || $("list").firstElementChild;
   if (row) row.focus();
 }
 
@@ -426,7 +434,7 @@ function back() {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || $("help").open) return;
   const typing = event.target.closest("input, select, textarea");
-  const inList = !event.target.closest("main, header, .tools, dialog");
+  const inList = !event.target.closest("#detail, header, .tools, dialog");
   const act = typing ? event.key === "Escape" && back : KEYS[event.key] || (inList && IN_LIST[event.key]);
   if (typing && event.key === "Enter" && event.target === $("search")) step(0);
   if (!act) return;
@@ -466,6 +474,7 @@ function begin() {
   const test = selectedTest();
   if (test && state.call !== "" && test.calls[Number(state.call) - 1]) open.add(test.at);
   else state.call = "";
+  $("filters").replaceChildren(...chips.map(([, chip]) => chip));
   $("sort").replaceChildren(...Object.entries(SORTS).map(([name, [label]]) => el("option", { value: name, selected: name === state.sort }, label)));
   refresh();
   drawDetail();
