@@ -9,7 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from math import log
 from typing import Any, NamedTuple
 
@@ -34,6 +34,9 @@ _FEW = 1000
 """So many documents are looked through whole without asking where the rarest lines stand."""
 _PROBES = 3
 """So many lines are looked up in all documents, and so many words to decide between equals."""
+_READ = 500
+"""So many equals are told apart by all their words."""
+_ANY_WORD = re.compile(rb"[\w\x80-\xff]+")
 _RARE = log(50)
 """The weight of a line that at most one document in fifty has."""
 _ALIKE = 0.5
@@ -88,7 +91,8 @@ class _Search:
         self._pool = pool
         self._sample = pool[:: -(-len(pool) // _SAMPLE)]
         sample = [set(self._lines(at)) for at in self._sample]
-        lead, tail = _margins(texts, sample[::8])
+        # A line that only one document has is found in none of a few.
+        lead, tail = _margins(texts, sample[::8]) or _margins(texts, sample) or (b"", b"")
         self._texts = {lead + text + tail: text for text in texts}
         self._absent = log(2 * len(sample))
         self._weights = {line: self._weight(line, sample) for line in self._texts}
@@ -165,8 +169,19 @@ class _Search:
         wanted = [*islice(telling, _PROBES), *self._telling_fields(sample)]
 
         hits = Counter(at for word in wanted for at in self._holders(word, equals))
+        most = max(map(hits.__getitem__, equals))
+        return self._read([at for at in equals if hits[at] == most], missing)
+
+    def _read(self, equals: Sequence[int], missing: Iterable[bytes]) -> int:
+        """Among these the one whose own lines share most, word by word, with those that it lacks."""
+        if not 1 < len(equals) <= _READ:
+            return equals[0]
+        lines = {at: set(self._lines(at)) for at in equals}
+        common = set.intersection(*lines.values())
+        wanted = set(_in_pairs(missing))
+        shared = {at: len(wanted.intersection(_in_pairs(own - common))) for at, own in lines.items()}
         # The first of the best: recordings stand in the order of the calls.
-        return max(equals, key=hits.__getitem__)
+        return max(equals, key=shared.__getitem__)
 
     def _telling_fields(self, sample: Sequence[bytes]) -> list[bytes]:
         """Model and settings as a document shows them, where some documents have them and some have not."""
@@ -176,8 +191,11 @@ class _Search:
         return [line for line in lines if 0 < sum(line in raw for raw in sample) < len(sample)]
 
 
-def _margins(texts: Iterable[bytes], sample: Iterable[set[bytes]]) -> tuple[bytes, bytes]:
-    """What stands before and after a text's line in the documents: indentation, and a carriage return."""
+def _margins(texts: Iterable[bytes], sample: Iterable[set[bytes]]) -> tuple[bytes, bytes] | None:
+    """What stands before and after a text's line in the documents: indentation, and a carriage return.
+
+    None where no document has any of the lines.
+    """
     known = {text.strip(): text for text in texts}
     margins: Counter[tuple[bytes, bytes]] = Counter()
     for lines in sample:
@@ -186,7 +204,15 @@ def _margins(texts: Iterable[bytes], sample: Iterable[set[bytes]]) -> tuple[byte
             if text is not None and not line.partition(text)[0].strip():
                 before, _, after = line.partition(text)
                 margins[before, after] += 1
-    return max(margins, key=lambda margin: margins[margin], default=(b"", b""))
+    return max(margins, key=lambda margin: margins[margin], default=None)
+
+
+def _in_pairs(texts: Iterable[bytes]) -> Iterator[bytes | tuple[bytes, bytes]]:
+    """All words, and each with the one that follows it."""
+    for text in texts:
+        words = _ANY_WORD.findall(text)
+        yield from words
+        yield from pairwise(words)
 
 
 def _words(text: bytes) -> Iterator[bytes]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence, Set
+from itertools import pairwise
 from typing import NamedTuple
 
 from llm_strategy.cassette.entry import Entry
@@ -11,6 +13,8 @@ _RENAMED = 0.75
 """The share of their lines that the calls of two functions have in common where one is the other renamed."""
 _MOST_COMPARED = 100_000
 """So many pairs are compared line by line; of more recordings the first belongs to the first."""
+_MOST_READ = 10_000
+"""So many are compared word by word, too: of short prompts a change may leave no line as it was."""
 
 
 class Pair(NamedTuple):
@@ -49,15 +53,17 @@ def _partners(old: Sequence[Entry], new: Sequence[Entry], alike: float) -> dict[
 
 
 def _alike(old: Sequence[Entry], new: Sequence[Entry], *, at_least: float) -> dict[Entry, Entry]:
-    """The most alike recordings, each once; among equals those that stand at the same place."""
+    """The most alike recordings, by their lines, then their words, each once; among equals those at the same place."""
     if len(old) * len(new) > _MOST_COMPARED:
         return {} if at_least else dict(zip(new, old, strict=False))
     before, after = (list(map(_lines, side)) for side in (old, new))
+    reads = len(old) * len(new) <= _MOST_READ
+    words, others = ([_words(lines if reads else ()) for lines in side] for side in (before, after))
     ranks = [
-        (-likeness, abs(at - to), at, to)
-        for at, lines in enumerate(before)
-        for to, others in enumerate(after)
-        if (likeness := len(lines & others) / (len(lines | others) or 1)) >= at_least
+        (-likeness, -_likeness(words[at], others[to]), abs(at - to), at, to)
+        for at in range(len(old))
+        for to in range(len(new))
+        if (likeness := _likeness(before[at], after[to])) >= at_least
     ]
     found: dict[Entry, Entry] = {}
     taken: set[int] = set()
@@ -73,3 +79,14 @@ def _lines(entry: Entry) -> set[bytes]:
     raw = entry.raw
     end = raw.find(b"\nresponse:\n")
     return set(raw[: end if end >= 0 else len(raw)].split(b"\n")[2:])
+
+
+def _words(lines: Iterable[bytes]) -> set[bytes | tuple[bytes, bytes]]:
+    """The words of the lines, and each with the one that follows it."""
+    found = [re.findall(rb"[\w\x80-\xff]+", line) for line in lines]
+    return {word for words in found for word in (*words, *pairwise(words))}
+
+
+def _likeness(some: Set[object], others: Set[object]) -> float:
+    """The share of what either has that both have."""
+    return len(some & others) / (len(some | others) or 1)
