@@ -103,8 +103,8 @@ class Report:
             "mode": self._session.mode,
             "tests": with_lines(self._told(account)),
             "others": dict(self._others),
-            "groups": each_text([group._asdict() for group in getattr(account, "groups", ())], conceal),
-            "notes": each_text([*getattr(account, "notes", ())], conceal),
+            "groups": each_text([group._asdict() for group in account.groups] if account else [], conceal),
+            "notes": each_text(account.notes if account else [], conceal),
             "texts": self._tables.texts,
             "messages": self._tables.messages,
         }

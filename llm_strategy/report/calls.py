@@ -143,16 +143,16 @@ def _line(home: CassetteScope, call: Call) -> int | None:
 
 def _miss(miss: CassetteMiss, home: CassetteScope, scrub: _Scrub) -> dict[str, JSON]:
     asked = {} if miss.request is None else {"key": miss.request.key, **_filled(_request(miss.request, scrub))}
-    text = str(miss)
-    said = {name: getattr(miss, name, None) for name in ("file", "line", "nearest", "command")}
     told = {
-        **said,
+        "text": str(miss),
         "causes": list(miss.causes),
-        "text": text,
-        "diff": getattr(miss, "diff", None) or _diff_in(text),
-        "command": said["command"] or home.rules.command,
+        "diff": miss.diff,
+        "nearest": miss.nearest,
+        "file": miss.file,
+        "line": miss.line,
+        "command": miss.command,
     }
-    known = {name: conceal(value) if isinstance(value, str) else value for name, value in told.items() if value}
+    known = each_text({name: value for name, value in told.items() if value}, conceal)
     return {
         **_filled({"function": miss.function}),
         "state": "missed",
@@ -160,13 +160,6 @@ def _miss(miss: CassetteMiss, home: CassetteScope, scrub: _Scrub) -> dict[str, J
         "cassette": shown(home.path),
         "miss": known,
     }
-
-
-def _diff_in(text: str) -> str:
-    """The diff in the text of a miss, which the line of the command follows."""
-    start = text.find("--- recorded\n")
-    end = text.rfind("\n\nTo ", start)
-    return "" if start < 0 else text[start : end if end > start else None].rstrip("\n")
 
 
 # What goes on from what

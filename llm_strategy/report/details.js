@@ -309,7 +309,7 @@ function overview() {
     el("h2", {}, "Overview"),
     el("ul", { class: "cards" },
       ...STATES.map((name) => [name, by(name)]).filter(([, calls]) => calls.length).map(([name, calls]) => el("li", { class: name }, el("b", {}, whole(calls.length)), el("span", {}, name), el("small", {}, name === "missed" ? "" : [tokens(calls) ? `${short(tokens(calls))} tokens` : "", priced(calls)].filter(Boolean).join(", "))))),
-    groups.length ? section("Causes", ...groups.map(groupCard)) : "",
+    data.groups.length ? section("Causes", ...data.groups.map(groupCard)) : "",
     changes.length ? section("Answers that changed", ...[...tally(changes.map((change) => change.verdict))].map(([verdict, number]) => el("p", {}, badge(verdict, verdict === "no longer parses" ? "missed" : "changed"), ` ${counted(number, "answer")}`))) : "",
     modelTable(asked, saved),
     repairs.size ? section("Repairs", el("ul", {}, ...[...repairs].map(([repair, number]) => el("li", {}, `${visible(repair)} (${whole(number)})`)))) : "",

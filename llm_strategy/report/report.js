@@ -78,21 +78,6 @@ const tests = data.tests.map((test, at) => {
   return { ...test, at, id, calls, file, short: name, missed, changed, tokens: tokens(calls), repaired: calls.filter((call) => call.repairs) };
 });
 const everyCall = tests.flatMap((test) => test.calls);
-const groups = data.groups.length ? data.groups : grouped();
-
-function grouped() {
-  const found = new Map();
-  for (const test of tests)
-    for (const call of test.missed)
-      for (const cause of call.miss.causes || []) {
-        const group = found.get(cause) || { cause, calls: 0, tests: [] };
-        group.calls += 1;
-        if (!group.tests.includes(test.name)) group.tests.push(test.name);
-        found.set(cause, group);
-      }
-  return [...found.values()].sort((one, other) => other.tests.length - one.tests.length);
-}
-
 const FILTERS = {
   all: ["All", () => true],
   failed: ["Failed", (test) => BAD.has(test.outcome)],
