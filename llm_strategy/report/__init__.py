@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from llm_strategy.redaction import conceal, each_text
 from llm_strategy.values import JSON
 
 if TYPE_CHECKING:
+    from llm_strategy.cassette.account import Account
     from llm_strategy.opened import OpenScope
     from llm_strategy.session import Session
 
@@ -79,10 +80,10 @@ class Report:
         data |= {name: tables.text(call[name]) for name in ("schema", "settings") if call.get(name)}
         return {name: value for name, value in data.items() if value is not None and value != []}
 
-    def _told(self, account: Any) -> list[dict[str, JSON]]:
+    def _told(self, account: Account | None) -> list[dict[str, JSON]]:
         """The tests with what recording afresh has made of their old answers, which is known once scopes are closed."""
         changed: dict[str, list[JSON]] = {}
-        for change in getattr(account, "changed", ()):
+        for change in account.changed if account else ():
             told: dict[str, JSON] = each_text(change._asdict(), conceal)
             changed.setdefault(str(told.pop("test")), []).append(told)
         tests = [{**test, "changed": changed.pop(test["name"], [])} for test in self._tests.values()]
@@ -95,7 +96,7 @@ class Report:
         from llm_strategy import __version__
         from llm_strategy.report.places import with_lines
 
-        account: Any = None if self._session.idle else self._session.account
+        account = None if self._session.idle else self._session.account
         return {
             "format": FORMAT,
             "version": 1,

@@ -221,3 +221,14 @@ def pytest_unconfigure(config):
     result = suite.pytest("--llm-record")
     result.stdout.fnmatch_lines(["loaded: ['pytest_llm_strategy.reports']"])
     result.stdout.no_fnmatch_line("report: *")
+
+
+def test_answers_that_changed(suite: Project) -> None:
+    """Recording afresh tells of each answer what became of it, with old and new."""
+    data_of(suite, "--llm-record")
+    tests = by_name(data_of(suite, "--llm-record=all"))
+    (changed,) = tests["test_find"]["changed"]
+    assert changed["verdict"] == "value changed"
+    assert changed["function"] == "Shop.find"
+    assert any("answer" in line for line in changed["lines"])
+    assert all("changed" not in call for call in tests["test_find"]["calls"])
