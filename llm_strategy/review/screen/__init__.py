@@ -42,9 +42,11 @@ All is decided.
 Commit the cassettes, or press u to take a decision back."""
 
 
-def show(review: Review) -> None:
-    """Let a person decide on a screen; returns when they leave it."""
-    ReviewApp(review).run()
+def run(review: Review) -> int:
+    """Let a person decide on a screen; returns the exit code when they leave it."""
+    app = ReviewApp(review)
+    app.run()
+    return app.return_code or 0
 
 
 class ReviewApp(App[None]):
