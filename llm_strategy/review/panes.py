@@ -42,6 +42,11 @@ class Value:
     old: str | None
     new: str | None
 
+    @property
+    def is_usage(self) -> bool:
+        """Whether it only says what the answer took."""
+        return self.path in ("usage.input_tokens", "usage.output_tokens")
+
 
 @dataclass(frozen=True)
 class Panes:
@@ -105,7 +110,8 @@ def _asked(entry: Entry | None) -> list[tuple[str, str]]:
         return []
     prompt = read(message.content)
     told = {message.role: message_text(message)} if prompt is None else prompt.arguments
-    found = [(name, short(scrub(text))) for name, text in told.items()]
+    # An object is long, and seldom what tells a call from others.
+    found = [(name, short(scrub(text))) for name, text in told.items() if name != "self" or len(told) == 1]
     return found if len(found) <= _MOST_ARGUMENTS else [*found[:_MOST_ARGUMENTS], ("…", f"{len(found):,} in all")]
 
 
@@ -188,7 +194,7 @@ def name(pending: Pending) -> str:
 def brief(pending: Pending) -> str:
     """What tells a call from others of its test: its arguments in a few words."""
     try:
-        told = [text for name, text in _asked(_entry(pending)) if name != "self"]
+        told = [text for _, text in _asked(_entry(pending))]
     except (CassetteError, OSError, RecursionError):
         return ""
     return short(", ".join(told), _BRIEF)

@@ -45,12 +45,12 @@ def badge(said: str) -> Content:
     return styled(f" {said} ", f"$text-{colour} on ${colour}-muted" if colour else f"{MUTED} on $surface-lighten-2")
 
 
-def leaf(cause: str, pending: Pending, *, skipped: bool) -> list[tuple[str, str]]:
-    """A pending change as a line of the tree, in pieces, each with what its colour says."""
+def leaf(cause: str, pending: Pending, width: int, *, skipped: bool) -> list[tuple[str, str]]:
+    """A pending change as a line of the tree, in pieces, each with what its colour says; a verdict takes `width`."""
     said = verdict(pending)
     of_function = f"  {function(pending)}" * (function(pending) not in cause)
     told = [("  skipped" * skipped, "muted"), (f"  {brief(pending)}", "muted"), (of_function, "muted")]
-    return [(f"{said:<16} ", _VERDICTS.get(said, "muted")), (test(pending), ""), *told]
+    return [(f"{said:<{width}}  ", _VERDICTS.get(said, "muted")), (test(pending), ""), *told]
 
 
 def branch(cause: str, items: Sequence[Pending]) -> list[tuple[str, str]]:
@@ -93,7 +93,8 @@ def group_head(cause: str, items: Sequence[Pending]) -> Content:
 def overview(items: Sequence[tuple[Pending, Sequence[Value]]], total: int) -> Content:
     """What a cause has changed in each answer that it has changed."""
     lines: list[Content] = []
-    for pending, found in items:
+    for pending, values in items:
+        found = [value for value in values if not value.is_usage]
         lines.append(badge(verdict(pending)) + Content("  ") + Content(name(pending)))
         lines += [Content("    ") + _value(value) for value in found[:3]]
         lines += [styled(f"    … {len(found) - 3:,} more", MUTED)] * (len(found) > 3)
@@ -121,6 +122,8 @@ def changed_values(found: Sequence[Value]) -> Content:
 
 
 def _value(value: Value) -> Content:
+    if value.is_usage:
+        return styled(f"{value.path}  {value.old}  →  {value.new}", MUTED)
     path = styled(f"{value.path}  ", "bold")
     old = None if value.old is None else styled(value.old, _OLD)
     new = None if value.new is None else styled(value.new, _NEW)

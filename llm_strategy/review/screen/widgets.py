@@ -16,7 +16,7 @@ from textual.widgets import Static, Tree
 from textual.widgets.tree import TreeNode
 
 from llm_strategy.difference.rows import Row
-from llm_strategy.review.panes import Panes
+from llm_strategy.review.panes import Panes, verdict
 from llm_strategy.review.screen import painting
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Choice = tuple[str, "Pending | None"]
 """What a line of the tree stands for: a cause, or what is pending because of it."""
 
-_BESIDE = 90
+_BESIDE = 68
 """Columns from which on two texts stand beside each other."""
 
 
@@ -42,10 +42,12 @@ class Causes(Tree[Choice]):
         self.guide_depth = 2
         self._groups: Mapping[str, Sequence[Pending]] = {}
         self._skipped: Set[str] = frozenset()
+        self._width = 0
 
     def fill(self, groups: Mapping[str, Sequence[Pending]], skipped: Set[str]) -> None:
         """Show these; causes that were folded stay so, and the cursor stays where it is."""
         self._groups, self._skipped = groups, skipped
+        self._width = max((len(verdict(item)) for items in groups.values() for item in items), default=0)
         line = max(self.cursor_line, 0)
         folded = {node.data[0] for node in self.root.children if node.data and not node.is_expanded}
         self.clear()
@@ -62,7 +64,7 @@ class Causes(Tree[Choice]):
         if item is None:
             pieces = [("▼ " if node.is_expanded else "▶ ", "muted"), *painting.branch(cause, self._groups[cause])]
         else:
-            pieces = painting.leaf(cause, item, skipped=item.id in self._skipped)
+            pieces = painting.leaf(cause, item, self._width, skipped=item.id in self._skipped)
         label = Text(style=base_style)
         for text, name in pieces:
             label.append(text, self.get_component_rich_style(f"causes--{name}") if name else None)
