@@ -76,6 +76,7 @@ class Session:
         self.model = model
         self.reported = False
         self.misses: list[tuple[str, CassetteMiss]] = []
+        self._diffs: dict[str, str] = {}
         self._named: dict[str, PurePosixPath] = {}
         self.run = Run(self.folder)
         self._lent: dict[OpenScope, Lent] = {}
@@ -143,13 +144,15 @@ class Session:
         fault: Fault | None = None,
         http: bool | None = None,
         ignore: Sequence[str] = (),
+        expect_miss: bool = False,
     ) -> OpenScope:
         """A scope whose calls are replayed from, or recorded into, the cassette at `path`.
 
         A `mode` other than the session's acts only while the session records. `refusal` forbids
         recording and says why. Nothing is read or written before the first call. With a `fault`, which one
         of the calls then has, the cassette is only replayed, whatever the mode. `http` takes in HTTP calls; None
-        is the session's. `ignore` are JSON paths as `http_ignore`, in addition.
+        is the session's. `ignore` are JSON paths as `http_ignore`, in addition. With `expect_miss` the account names no
+        causes of what was missed.
         """
         if fault is not None:
             mode, shared = "replay", True
@@ -158,6 +161,7 @@ class Session:
         refused = refusal if chosen in ("new", "all") else None
         rules = {"mode": chosen, "owner": owner, "shared": shared, "repeat": repeat}
         rules |= {"refusal": refused, "command": command, "http": self.http if http is None else http}
+        rules["expect_miss"] = expect_miss
         return OpenScope(self, path, rules, fault, ignore)
 
     def enter(self, opened: OpenScope) -> None:
@@ -293,13 +297,30 @@ class Session:
 
     def to_json(self) -> dict[str, Any]:
         """What was done so far, for `add` to the session of a test run that has several processes."""
-        return {"account": None if self.idle else self.account.to_json(), "run": self.run.to_json()}
+        return {
+            "account": None if self.idle else self.account.to_json(),
+            "run": self.run.to_json(),
+            "diffs": self._differences() if self.misses else {},
+        }
 
     def add(self, other: dict[str, Any]) -> None:
         """Add what the session of another process did."""
         if other["account"] is not None:
             self.account.add(other["account"])
         self.run.add(other["run"])
+        self._diffs = {**other["diffs"], **self._diffs}
+
+    def _differences(self) -> dict[str, str]:
+        """For each cause of misses, how one of its requests differs from what is recorded."""
+        from llm_strategy.summary_page import differences
+
+        return {**self._diffs, **differences(miss for _, miss in self.misses)}
+
+    def summary_page(self, *, room: int, hint: str = "") -> str:
+        """The account as a page of Markdown, in at most `room` bytes of UTF-8: see there for what is left out first."""
+        from llm_strategy.summary_page import page
+
+        return page(self.account, self._differences(), mode=self.mode, room=room, hint=hint)
 
     def finish(self, *, prune: bool = True, siblings: bool = True) -> None:
         """End the session, and remove the stale recordings of tests that passed, where this session records.

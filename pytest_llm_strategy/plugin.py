@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import sys
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -195,6 +196,10 @@ def _register_reporters(config: pytest.Config, session: Session) -> None:
         from pytest_llm_strategy import progress
 
         config.pluginmanager.register(progress.Progress(config, session), progress.NAME)
+    if os.environ.get("GITHUB_ACTIONS") == "true" and not hasattr(config, "workerinput"):
+        from pytest_llm_strategy import github
+
+        config.pluginmanager.register(github.GitHub(config, session), github.NAME)
 
 
 def _given(config: pytest.Config, name: str) -> str | None:

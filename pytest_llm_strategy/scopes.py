@@ -45,6 +45,7 @@ class TestScope:
             fault=self.fault,
             http=options.get("http"),
             ignore=options.get("ignore") or (),
+            expect_miss=self.expect_miss,
         )
         if variant is not None and session.mode != "replay" and not self.opened.path.exists():
             item.add_marker(pytest.mark.skip(reason=f"nothing is recorded yet; {plain} does that"))

@@ -14,7 +14,6 @@ from typing import Any
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.facts import Facts
 from llm_strategy.cassette.journal import tell
-from llm_strategy.cassette.missed import Missed
 from llm_strategy.cassette.project import Project
 from llm_strategy.cassette.run import Run, use_of_block
 from llm_strategy.cassette.scope import CassetteScope, Rules
@@ -124,7 +123,7 @@ def read_journal(scope: CassetteScope, journal: Path, run: Run | None) -> None:
             miss = CassetteMiss(text, **told)
             scope.misses.append(miss)
             scope.account.count(missed=1)
-            scope.account.miss(Missed.of(miss, scope.rules.owner or str(scope.path), said["key"]))
+            scope.account_for(miss, said["key"])
         elif "note" in said:
             scope.note(said["note"])
         elif "connected" in said:

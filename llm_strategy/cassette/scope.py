@@ -41,6 +41,7 @@ class Rules:
     too, `repeat="last"` replays the last recording for all later equal requests, `refusal` is why
     recording is not allowed here, if it is not. `command` records what is missing. `alongside` tells apart
     runs that record into the same cassette afresh at the same time. `http` takes in what clients send over HTTP.
+    `expect_miss` says that nobody need do anything about a miss.
     """
 
     mode: Mode = "replay"
@@ -51,6 +52,7 @@ class Rules:
     refusal: str | None = None
     alongside: int = 0
     http: bool = False
+    expect_miss: bool = False
 
 
 @dataclass
@@ -282,7 +284,7 @@ class CassetteScope(Scope):
             if _identity(error) not in map(_identity, self.misses):
                 self.misses.append(error)
                 self.account.count(missed=1)
-                self.account.miss(Missed.of(error, self.rules.owner or str(self.path), ask.request.key if ask else ""))
+                self.account_for(error, ask.request.key if ask else "")
                 if self.rules.mode == "dry":
                     if ask is not None:
                         self.account.would_ask(ask.request)
@@ -290,6 +292,11 @@ class CassetteScope(Scope):
                     asked = f"{function} would ask {ask.request.model}" if ask else str(error).splitlines()[0]
                     self.account.notes.append(f"{self.rules.owner or self.path}: {asked}")
         return error
+
+    def account_for(self, miss: CassetteMiss, key: str) -> None:
+        """Have the account say why a request was missed, and what mends it."""
+        if not self.rules.expect_miss:
+            self.account.miss(Missed.of(miss, self.rules.owner or str(self.path), key))
 
     def watch(self, stream: Stream) -> None:
         """Take in a stream that ends with this scope at the latest."""

@@ -1,0 +1,131 @@
+"""The account of a session as a page of Markdown, for a continuous integration that shows one beside its log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from llm_strategy.known_secrets import known
+from llm_strategy.markdown import code, fenced, folded, table
+
+if TYPE_CHECKING:
+    from llm_strategy.cassette.account import Account
+    from llm_strategy.cassette.missed import Group
+    from llm_strategy.cassette.tokens import Count
+    from llm_strategy.errors import CassetteMiss
+
+_LONGEST = 20_000
+"""Characters of one diff, or one changed answer: a page has room for many causes."""
+_MOST_NOTES = 20
+
+
+class Section(NamedTuple):
+    """A part of the page that is shown as a whole or left out; `what` it is then counted as."""
+
+    what: str
+    text: str
+
+
+def differences(misses: Iterable[CassetteMiss]) -> dict[str, str]:
+    """For each cause the diff that shows it best: that of a request with the fewest other causes."""
+    best: dict[str, CassetteMiss] = {}
+    for miss in misses:
+        for cause in miss.causes:
+            if miss.diff and (cause not in best or len(miss.causes) < len(best[cause].causes)):
+                best[cause] = miss
+    return {cause: miss.diff[: _LONGEST + 1] for cause, miss in best.items()}
+
+
+def page(account: Account, diffs: Mapping[str, str], *, mode: str, room: int, hint: str = "") -> str:
+    """The page, in at most `room` bytes of UTF-8; what has no room is counted in its last sentence.
+
+    `diffs` shows, for a cause of misses, what differs. `hint` says, in Markdown, where more is to be found. Nothing
+    where not even the table of totals has room.
+    """
+    shown = [f"## Model calls\n\n{_totals(account, mode)}\n"]
+    # What is left out is told in one sentence, which takes no more than this.
+    left = room - _size(shown[0]) - _size(hint) - 400
+    if left < 0:
+        return ""
+    omitted: dict[str, int] = {}
+    for section in _sections(account, diffs, mode):
+        text = known().scrub_report(section.text)
+        left -= _size(text) + 2
+        if left < 0 or omitted:
+            omitted[section.what] = omitted.get(section.what, 0) + 1
+        else:
+            shown.append(text)
+    if omitted:
+        counted = " and ".join(f"{number} {what}" for what, number in omitted.items())
+        shown.append(f"**Left out here, because the page would be too long: {counted}.**")
+    return "\n".join([*shown, *([hint] if hint else []), ""])
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
+
+
+def _totals(account: Account, mode: str) -> str:
+    tokens = account.tokens
+    rows = [["replayed", f"{account.replayed + account.copied:,}", *_spent(tokens.saved, "saved")]]
+    if account.asked:
+        rows.append(["asked" if mode == "live" else "recorded", f"{account.asked:,}", *_spent(tokens.asked, "spent")])
+    others = {
+        "would be asked" if mode == "dry" else "missed": account.missed,
+        "stale": account.stale,
+        "stale, removed": account.pruned,
+    }
+    rows += [[what, f"{count:,}", "", "", ""] for what, count in others.items() if count]
+    return table(["", "calls", "input tokens", "output tokens", "price"], rows)
+
+
+def _spent(count: Count, what: str) -> list[str]:
+    if not count.calls:
+        return ["", "", ""]
+    return [f"{count.input_tokens:,}", f"{count.output_tokens:,}", code(f"{what} {count.cost}")]
+
+
+def _sections(account: Account, diffs: Mapping[str, str], mode: str) -> Iterator[Section]:
+    """The parts of the page, the most important first."""
+    groups = account.groups if mode != "dry" else []
+    if groups:
+        tests = len({test for group in groups for test in group.tests})
+        causes = f"{len(groups)} cause{_s(groups)}"
+        yield Section("headings", f"### {_count(tests, 'test')} asked what no recording answers: {causes}\n")
+    for group in groups:
+        yield Section("causes", _cause(group, diffs.get(group.cause, "")))
+    if account.changing_values:
+        told = "Recorded prompts hold what differs from run to run, so that no recording will answer them"
+        lines = "\n".join(account.changing_values)
+        yield Section("lists of changing values", f"### Changing values\n\n{told}. {account.cure}:\n\n{_cut(lines)}\n")
+    if account.notes:
+        yield Section("notes", f"{folded('Notes', _cut(chr(10).join(account.notes)))}\n")
+
+
+def _cause(group: Group, diff: str) -> str:
+    place = f" ({code(f'{group.file}:{group.line}')})" if group.file else ""
+    head = f"**{_count(group.calls, 'call')} in {_count(len(group.tests), 'test')}**: {code(group.cause)}{place}"
+    tests = folded(_count(len(group.tests), "test"), _cut("\n".join(group.tests)))
+    parts = [head, tests]
+    if diff:
+        parts.append(folded("what changed", _cut(diff, "diff")))
+    if group.command:
+        parts += ["To record all of them:", fenced(group.command, "console")]
+    return "\n\n".join(parts) + "\n"
+
+
+def _cut(text: str, language: str = "text") -> str:
+    """The text between fences; of a very long one the beginning, and how many lines follow."""
+    if len(text) <= _LONGEST:
+        return fenced(text, language)
+    kept = text[:_LONGEST].rpartition("\n")[0] or text[:_LONGEST]
+    more = text.count("\n") - kept.count("\n")
+    return f"{fenced(kept, language)}\n\nand {_count(more, 'more line')}" if more else fenced(f"{kept} ...", language)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def _s(things: Sequence[object]) -> str:
+    return "s" * (len(things) != 1)
