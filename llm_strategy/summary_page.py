@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +11,7 @@ from llm_strategy.markdown import code, fenced, folded, table
 
 if TYPE_CHECKING:
     from llm_strategy.cassette.account import Account
+    from llm_strategy.cassette.changed import Changed
     from llm_strategy.cassette.missed import Group
     from llm_strategy.cassette.tokens import Count
     from llm_strategy.errors import CassetteMiss
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 _LONGEST = 20_000
 """Characters of one diff, or one changed answer: a page has room for many causes."""
 _MOST_NOTES = 20
+
+
+DIFFERENT = ("value changed", "no longer parses")
+"""What a program notices of an answer that was asked again."""
 
 
 class Section(NamedTuple):
@@ -94,6 +100,7 @@ def _sections(account: Account, diffs: Mapping[str, str], mode: str) -> Iterator
         yield Section("headings", f"### {_count(tests, 'test')} asked what no recording answers: {causes}\n")
     for group in groups:
         yield Section("causes", _cause(group, diffs.get(group.cause, "")))
+    yield from _answers(account.changed)
     if account.changing_values:
         told = "Recorded prompts hold what differs from run to run, so that no recording will answer them"
         lines = "\n".join(account.changing_values)
@@ -112,6 +119,22 @@ def _cause(group: Group, diff: str) -> str:
     if group.command:
         parts += ["To record all of them:", fenced(group.command, "console")]
     return "\n\n".join(parts) + "\n"
+
+
+def _answers(changed: Sequence[Changed]) -> Iterator[Section]:
+    """What has become of answers that were asked again; those that the program gets otherwise one by one."""
+    if not changed:
+        return
+    counts = Counter(answer.verdict for answer in changed)
+    verdicts = ", ".join(f"{number:,} {verdict}" for verdict, number in counts.most_common())
+    yield Section("headings", f"### {_count(len(changed), 'recorded answer')} asked again: {verdicts}\n")
+    for answer in changed:
+        if answer.verdict in DIFFERENT:
+            causes = f", {' and '.join(map(code, answer.causes))}" if answer.causes else ""
+            head = f"**{answer.verdict}**: {code(answer.function or 'a call')} in {code(answer.test)}{causes}"
+            yield Section("changed answers", f"{head}\n\n{_cut(chr(10).join(answer.lines))}\n")
+    if any(answer.verdict != "identical" for answer in changed):
+        yield Section("hints", f"To accept or reject each of them: {code('llm-strategy review')}\n")
 
 
 def _cut(text: str, language: str = "text") -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -22,6 +22,8 @@ _PER_STEP = 10
 """How many errors, and how many warnings, GitHub keeps of one step."""
 _LONGEST_MESSAGE = 4_000
 """Characters of an annotation, which stands between the lines of a file."""
+_DIFFERENT = ("value changed", "no longer parses")
+"""What a program notices of an answer that was asked again."""
 _PAGE = 1024 * 1024
 """Bytes that the summary of a step may have; GitHub drops a larger one altogether."""
 
@@ -68,20 +70,39 @@ class GitHub:
             tests = _count(len(group.tests), "test")
             message = f"{group.cause}\n\nNo recording answers {_count(group.calls, 'call')} in {tests}."
             message += f" To record: {group.command}" if group.command else ""
-            file = place(group.file or "", self._config.invocation_params.dir, os.environ)
+            file = self._place(group.file)
             if group.file and not file:
                 message += f"\n{group.file}:{group.line}"
             yield Annotation(f"No recording: {tests}", message, file, group.line or 0 if file else 0)
 
     def _changed(self) -> Iterator[Annotation]:
-        """Values that will never replay."""
+        """Answers that a program gets otherwise than before, one for each function and cause; values that change."""
         account = self._session.account
+        alike: dict[tuple[object, ...], list[Any]] = {}
+        for answer in account.changed:
+            if answer.verdict in _DIFFERENT:
+                alike.setdefault((answer.function, answer.verdict, answer.causes), []).append(answer)
+        for answers in sorted(alike.values(), key=len, reverse=True):
+            yield self._answers(answers)
         for line in account.changing_values:
             yield Annotation("A prompt that will never replay", f"{line}\n\n{account.cure}")
 
+    def _answers(self, answers: Sequence[Any]) -> Annotation:
+        """Stands at the cassette, which the same commit changes."""
+        first = answers[0]
+        tests = len({answer.test for answer in answers})
+        causes = f" ({', '.join(first.causes)})" if first.causes else ""
+        what = f"{first.verdict}: {_count(len(answers), 'answer')} of {first.function or 'a model'}"
+        message = "\n".join([f"{what} in {_count(tests, 'test')}{causes}", "", f"{first.test}:", *first.lines])
+        file = self._place(first.cassette)
+        return Annotation(f"{_count(tests, 'test')}: {first.verdict}", message, file, 1 if file else 0)
+
+    def _place(self, file: str | None) -> str:
+        return place(file or "", self._config.invocation_params.dir, os.environ)
+
     def _hint(self) -> str:
         report = self._config.getoption("llm_report", None)
-        return f"The whole report is {Path(report).name}." if report else ""
+        return f"All calls are in {Path(report).name}, which the workflow can keep as an artifact." if report else ""
 
 
 def command(kind: str, annotation: Annotation) -> str:

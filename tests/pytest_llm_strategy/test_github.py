@@ -148,6 +148,31 @@ def test_values_that_change_are_warnings(github: Project) -> None:
     assert "### Changing values" in summary(github)
 
 
+def test_other_answers_are_warnings(github: Project) -> None:
+    """One for each function, at a cassette, with what was and is; what means the same is counted in the summary alone."""
+    write_functions(github, 3)
+    github.pytest("--llm-record")
+    github.edit("shop.py", """lambda request: '{"return_value": "fine"}'""", "answer")
+    github.edit(
+        "shop.py",
+        "MODEL =",
+        """def answer(request):\n    if "ask2" in request.messages[-1].content:\n"""
+        """        return '{ "return_value": "fine" }'\n    return '{"return_value": "<b>@octocat</b>"}'\n\n\nMODEL =""",
+    )
+    github.edit("test_shop.py", "== 'fine'", "")
+    (github.path / "summary.md").unlink()
+    result = github.pytest("--llm-record=all")
+    result.assert_outcomes(passed=3)
+    warnings = annotations(result, "warning")
+    assert len(warnings) == 2
+    assert "file=cassettes/test_shop/test_ask[0].yaml,line=1,title=1 test%3A value changed::" in warnings[0]
+    assert "octocat" in warnings[0]
+    page = summary(github)
+    assert "### 3 recorded answers asked again: 2 value changed, 1 cosmetic" in page
+    assert page.count("**value changed**: ") == 2
+    assert "llm-strategy review" in page
+
+
 def test_an_expected_miss_is_no_error(github: Project) -> None:
     """A test about misses passes, and nobody has to do anything."""
     github.write(
