@@ -65,7 +65,8 @@ def changes(header: Mapping[str, JSON]) -> Iterator[Change]:
 
 def suspected(header: Mapping[str, JSON], causes: Sequence[str]) -> list[Change]:
     """The libraries whose other version may be why a request is no longer the recorded one."""
-    from llm_strategy.difference import AGAIN, INSTRUCTIONS, NOTHING
+    from llm_strategy.difference import NOTHING
+    from llm_strategy.difference.conversations import AGAIN, INSTRUCTIONS
     from llm_strategy.difference.prompts import CLOSING
     from llm_strategy.difference.schemas import is_of_types
 

@@ -6,7 +6,8 @@ import itertools
 
 import pytest
 
-from llm_strategy.difference import AGAIN, COMPLAINT, INSTRUCTIONS, OPENING, compare
+from llm_strategy.difference import compare
+from llm_strategy.difference.conversations import AGAIN, COMPLAINT, INSTRUCTIONS, OPENING
 from llm_strategy.difference.wording import rewordings
 from llm_strategy.errors import ReplyError
 from llm_strategy.prompt import SYSTEM, SYSTEM_FOR_TEXT
