@@ -18,7 +18,7 @@ from pathlib import Path
 
 from llm_strategy.cassette.changes import Change, changes
 from llm_strategy.cassette.entry import Entry
-from llm_strategy.cassette.naming import NEW_SUFFIX
+from llm_strategy.cassette.naming import NEW_SUFFIX, SUFFIX
 from llm_strategy.cassette.rerecording import replaced_path
 from llm_strategy.cassette.store import open_file
 from llm_strategy.cli import revisions
@@ -100,7 +100,9 @@ def _are_revisions(name: Path, rest: Sequence[Path]) -> bool:
     """Whether git is asked: for what is no file or folder, nor a key beside another."""
     if os.path.lexists(name):
         return False
-    return revisions.is_range(str(name)) or not (rest and is_key(name) and not os.path.lexists(rest[0]))
+    if revisions.is_range(str(name)):
+        return True
+    return name.suffix != SUFFIX and not (rest and is_key(name) and not os.path.lexists(rest[0]))
 
 
 def _sides(old: Path, new: Path | None) -> Iterator[Sides]:

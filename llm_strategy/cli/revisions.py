@@ -58,7 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
         found = compared(revisions.name, differing(repository, revisions, arguments.rest, problems), problems)
         _write(found, arguments)
     except (NoRepositoryError, WrongUseError) as error:
-        print(error, file=sys.stderr)
+        missing = isinstance(error, NoRepositoryError) and not is_range(str(arguments.old))
+        print(f"there is no file or folder {arguments.old}, and " * missing + str(error), file=sys.stderr)
         return USAGE
     except (UnknownRevisionError, OSError) as error:
         print(error, file=sys.stderr)

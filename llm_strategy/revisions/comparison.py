@@ -113,7 +113,7 @@ class Comparison:
 
 
 def told_verdicts(counts: Counter[str]) -> str:
-    return ", ".join(f"{counts[name]} {name}" for name in VERDICTS if counts[name])
+    return ", ".join(f"{counts[name]:,} {name}" for name in VERDICTS if counts[name])
 
 
 def size(group: Group) -> str:

@@ -242,6 +242,8 @@ def test_revisions_that_are_not_there(tmp_path: Path, capsys: Printed, monkeypat
     monkeypatch.chdir(tmp_path)
     assert diff("main..HEAD") == 2
     assert "git finds no repository" in capsys.readouterr().err
+    assert diff("casettes") == 2
+    assert "there is no file or folder casettes, and git finds no repository" in capsys.readouterr().err
     monkeypatch.setenv("PATH", "")
     assert diff("main..HEAD") == 2
     assert "the command git, which is not there" in capsys.readouterr().err
