@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 _RANGE = re.compile(r"(?P<old>.*?)(?P<dots>\.{2,3})(?P<new>.*)", re.DOTALL)
 _ORDINARY = (b"100644", b"100755")
-_CASSETTES = ":(top)*.yaml"
+_AS_DATA = ("-z", "--raw", "--no-renames")
+_CASSETTES = ("--", ":(top)*.yaml")
 WORKING = ""
 
 
@@ -52,17 +53,15 @@ class Repository:
 
     def __init__(self, folder: Path) -> None:
         self.root = folder
-        found = self._git("rev-parse", "--show-toplevel", "--is-shallow-repository", check=False)
-        if found.returncode:
-            # A bare one has no working tree, and revisions all the same.
-            said = os.fsdecode(found.stderr).strip()
-            if self._git("rev-parse", "--is-bare-repository", check=False).stdout.strip() != b"true":
-                raise NoRepositoryError(
-                    f"git finds no repository to take revisions from ({said.splitlines()[0] if said else folder}): run "
-                    "this inside of one, or name files or folders that are there"
-                )
-            return
-        self.root = Path(os.fsdecode(found.stdout.rpartition(b"\n")[0].rpartition(b"\n")[0]))
+        found = self._git("rev-parse", "--show-toplevel", check=False)
+        if not found.returncode:
+            self.root = Path(os.fsdecode(found.stdout.removesuffix(b"\n")))
+        # A bare one has no working tree, and revisions all the same.
+        elif self._git("rev-parse", "--is-bare-repository", check=False).stdout.strip() != b"true":
+            raise NoRepositoryError(
+                f"git finds no repository to take revisions from ({' '.join(os.fsdecode(found.stderr).split())}): run "
+                "this inside of one, or name files or folders that are there"
+            )
 
     def revisions(self, name: str) -> Revisions:
         """The commits that `A..B`, `A...B`, `A..` or `A` stand for. Raises UnknownRevisionError."""
@@ -76,14 +75,15 @@ class Repository:
     def changed(self, revisions: Revisions) -> list[Changed]:
         """The YAML files that differ; of one that was renamed both names."""
         if revisions.new is not None:
-            said = self._git(
-                "diff-tree", "-r", "-z", "--raw", "--no-renames", revisions.old, revisions.new, "--", _CASSETTES
-            )
-            return list(_raw(said.stdout))
-        said = self._git("diff-index", "-z", "--raw", "--no-renames", revisions.old, "--", _CASSETTES)
-        untracked = self._git("ls-files", "-z", "--others", "--exclude-standard", "--", _CASSETTES).stdout
-        found = list(_raw(said.stdout))
-        return found + [Changed(os.fsdecode(name), None, WORKING) for name in untracked.split(b"\0") if name]
+            return list(_raw(self._git("diff-tree", "-r", *_AS_DATA, revisions.old, revisions.new, *_CASSETTES).stdout))
+        known = {
+            file.path: file for file in _raw(self._git("diff-index", *_AS_DATA, revisions.old, *_CASSETTES).stdout)
+        }
+        untracked = self._git("ls-files", "-z", "--others", "--exclude-standard", *_CASSETTES).stdout
+        for path in map(os.fsdecode, filter(None, untracked.split(b"\0"))):
+            # Git may know of it no more.
+            known[path] = Changed(path, known[path].old if path in known else None, WORKING)
+        return list(known.values())
 
     def contents(self, objects: Iterable[str]) -> Mapping[str, bytes]:
         """What is in objects of the repository, by their hashes. Raises UnknownRevisionError where one is missing."""

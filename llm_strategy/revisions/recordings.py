@@ -32,6 +32,7 @@ class Sides(NamedTuple):
 
 _APART = {".replaced", ".locks"}
 """Folders that hold no cassette of any test."""
+_POINTER = b"version https://git-lfs."
 
 
 def differing(
@@ -44,7 +45,11 @@ def differing(
     for file in files:
         path = Path(shown(repository.root / file.path))
         held = (_working(path) if name == WORKING else objects[name] if name else None for name in (file.old, file.new))
-        old, new = (None if data is None else _read(path, data, problems) for data in held)
+        try:
+            old, new = (None if data is None else _read(path, data) for data in held)
+        except CassetteError as error:
+            problems.append(str(error) if str(path) in str(error) else f"{path}: {error}")
+            continue
         if old or new:
             yield Sides(old, new)
 
@@ -65,14 +70,14 @@ def _working(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() and not path.is_symlink() else None
 
 
-def _read(path: Path, data: bytes, problems: list[str]) -> Recordings | None:
-    """What a file holds; None for one that is no cassette, or cannot be read."""
+def _read(path: Path, data: bytes) -> Recordings | None:
+    """What a file holds; None for one that is no cassette. Raises CassetteError."""
+    if data.startswith(_POINTER):
+        raise CassetteError(
+            f"{path} is kept by Git LFS, and the repository has only a pointer to it: compare files that are checked out"
+        )
     if FORMAT.encode() not in data[:BEGINNING]:
         return None
-    try:
-        contents = Contents.of(path, data)
-    except CassetteError as error:
-        problems.append(str(error) if str(path) in str(error) else f"{path}: {error}")
-        return None
+    contents = Contents.of(path, data)
     owner = (contents.header or {}).get("recorded_by")
     return Recordings(contents.order, owner if isinstance(owner, str) else shown(path))

@@ -129,6 +129,7 @@ def test_the_working_tree(capsys: Printed) -> None:
     assert diff("HEAD") == 0
     assert capsys.readouterr().out == "HEAD: no call differs\n"
     os.utime("cassettes/b.yaml", (1, 1))
+    git("rm", "--quiet", "--cached", "cassettes/b.yaml")
     Path("cassettes/a.yaml").unlink()
     record("cassettes/c.yaml", {"warm": LAMP})
     record("cassettes/c.new.yaml", {"warm": LAMP, "cold": LAMP})
@@ -274,12 +275,17 @@ def test_a_damaged_cassette_does_not_hide_the_others(capsys: Printed) -> None:
     path = Path("cassettes/a.yaml")
     path.write_text(path.read_text().replace('{"lamp": 2}', '{"lamp": 7}'))
     record("cassettes/b.yaml", {"warm": LAMP})
+    record("cassettes/c.yaml", {"light": LAMP})
+    git("add", ".")
+    git("commit", "--quiet", "--message", "three")
     Path("cassettes/c.yaml").write_text('---\nformat: "llm-strategy cassette"\nversion: 99\n')
-    assert diff("two") == 5
+    Path("cassettes/d.yaml").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    assert diff("HEAD~1") == 5
     printed = capsys.readouterr()
-    assert "two: 1 call removed" in printed.out
+    assert printed.out.startswith("HEAD~1: 1 call removed, in 1 cassette\n")
     assert "cassettes/a.yaml:99: the recorded reply does not agree with its digest" in printed.err
-    assert "c.yaml has format version 99" in printed.err
+    assert "cassettes/c.yaml has format version 99" in printed.err
+    assert "cassettes/d.yaml is kept by Git LFS" in printed.err
 
 
 def test_links_and_modules_are_passed_by(capsys: Printed) -> None:
