@@ -74,7 +74,7 @@ def _read(path: Path, data: bytes) -> Recordings | None:
     """What a file holds; None for one that is no cassette. Raises CassetteError."""
     if data.startswith(_POINTER):
         raise CassetteError(
-            f"{path} is kept by Git LFS, and the repository has only a pointer to it: compare files that are checked out"
+            f"{path} is kept by Git LFS, so that the repository has a pointer to it only: compare files that are there"
         )
     if FORMAT.encode() not in data[:BEGINNING]:
         return None
