@@ -34,6 +34,11 @@ def new_path(path: Path, number: int) -> Path:
     return path.with_name(f"{path.stem}{f'.{number}' * (number > 0)}{NEW_SUFFIX}")
 
 
+def earlier_path(path: Path) -> Path:
+    """Where that is set aside which runs before the last one have asked afresh in vain."""
+    return path.with_name(path.stem + _EARLIER_SUFFIX)
+
+
 def replaced_path(new: Path) -> Path:
     """The cassette that a file of new recordings is to replace, or the calls of which it is to replace."""
     stem = new.name.removesuffix(NEW_SUFFIX)
@@ -67,7 +72,7 @@ def begin(scope: CassetteScope) -> None:
 
 
 def _earlier(scope: CassetteScope) -> Path:
-    return scope.path.with_name(scope.path.stem + _EARLIER_SUFFIX)
+    return earlier_path(scope.path)
 
 
 def _set_aside(left: CassetteFile, earlier: Path) -> None:

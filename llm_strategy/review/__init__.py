@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from llm_strategy.cassette.committed import committed
 from llm_strategy.cassette.contents import file_version
+from llm_strategy.cassette.miss import shown
 from llm_strategy.cassette.naming import NEW_SUFFIX, REPLACED
 from llm_strategy.cassette.replaced import accepted_path, apart, is_set_aside, reviewed_cassette
-from llm_strategy.cassette.rerecording import replaced_path
+from llm_strategy.cassette.rerecording import new_path, replaced_path
 from llm_strategy.cassette.store import open_file
 from llm_strategy.errors import CassetteError
 from llm_strategy.review.decisions import Decided, decide
@@ -47,7 +49,7 @@ class Review:
                 else:
                     found += self._in(path)
             except (CassetteError, OSError) as error:
-                self.problems.append(str(error))
+                self.problems.append(f"{error}{_cure(path, error)}")
         return found
 
     def waiting(self) -> dict[str, int]:
@@ -62,7 +64,7 @@ class Review:
         return found
 
     def obsolete(self) -> dict[Path, str]:
-        """The accepted states that nobody has to decide about any more, and why. Raises CassetteError or OSError."""
+        """The accepted states that nobody has to decide about any more, and why."""
         replaced, _ = self._files()
         known = self._committed(replaced)
         found: dict[Path, str] = {}
@@ -71,8 +73,10 @@ class Review:
                 found[accepted_path(path)] = "what has replaced it is committed"
             elif not path.exists():
                 found[accepted_path(path)] = "its cassette is gone"
-            elif not _differing(path):
-                found[accepted_path(path)] = "its cassette is equal to it"
+            else:
+                with suppress(CassetteError, OSError):
+                    if not _differing(path):
+                        found[accepted_path(path)] = "its cassette is equal to it"
         return found
 
     def by_cause(self) -> dict[str, list[Pending]]:
@@ -92,7 +96,9 @@ class Review:
 
         Raises CassetteError where what it changed has changed again; then nothing is undone.
         """
-        return undo_last(self._folders())
+        here = [place for place in self.places if os.path.isdir(place)]
+        beside = [place.parent for place in self.places if place not in here]
+        return undo_last(here, beside)
 
     def _decide(self, items: Iterable[Pending], *, accept: bool) -> Decided:
         chosen = list({item.id: item for item in items}.values())
@@ -120,7 +126,8 @@ class Review:
     def _in(self, path: Path) -> list[Pending]:
         """What is pending in a cassette, or in a file beside it; the files are read where they have changed."""
         is_left = path.name.endswith(NEW_SUFFIX)
-        files = (path, replaced_path(path) if is_left else accepted_path(path))
+        cassette = replaced_path(path) if is_left else path
+        files = (path, cassette, new_path(cassette, 0) if is_left else accepted_path(path))
         versions = [file_version(file.stat()) if file.exists() else None for file in files]
         seen, found = self._seen.get(path, (None, []))
         if seen != versions:
@@ -139,6 +146,14 @@ def _around(file: Path) -> list[Path]:
         *([accepted] if os.path.exists(accepted) else []),
         *(path for path in beside if replaced_path(path) == file),
     ]
+
+
+def _cure(cassette: Path, error: Exception) -> str:
+    """What to do where not the cassette is damaged, but what is kept of it."""
+    accepted = accepted_path(cassette)
+    if accepted.name != cassette.name or f"{REPLACED}{os.sep}" not in str(error):
+        return ""
+    return f". This is what was accepted last; to go on without it: rm {shlex.quote(shown(accepted))}"
 
 
 def _differing(cassette: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from llm_strategy.cassette.miss import shown_place
 from llm_strategy.cassette.replaced import accepted_path
+from llm_strategy.cassette.rerecording import earlier_path
 from llm_strategy.cassette.store import open_file
 from llm_strategy.errors import CassetteError
 from llm_strategy.review.history import History, Rewriting, deciding
@@ -51,7 +53,7 @@ def _told(items: Sequence[Pending], accept: bool) -> str:
     calls, tests = len(items), len({item.test for item in items})
     causes = list(dict.fromkeys(cause for item in items for cause in item.causes))
     more = f" and {len(causes) - 1} more" if len(causes) > 1 else ""
-    said = f"{calls} call{'s' * (calls != 1)} in {tests} test{'s' * (tests != 1)}"
+    said = f"{calls:,} call{'s' * (calls != 1)} in {tests:,} test{'s' * (tests != 1)}"
     return f"{'accepted' if accept else 'rejected'} {said}: {causes[0]}{more}"
 
 
@@ -61,6 +63,9 @@ def _decide_in(
     """What becomes of one cassette and of what lies beside it. Raises CassetteError; then nothing of it is decided."""
     left = sorted({item.entry.path for item in items if item.source == "left over"})
     # A run that settles locks them in this order, too.
+    earlier = Path(os.path.realpath(earlier_path(cassette)))
+    if left and earlier.exists() and earlier not in left:
+        left.append(earlier)
     for path in [*left, cassette]:
         locks.enter_context(open_file(path).locked())
     case = _Case(cassette, left)
@@ -103,7 +108,6 @@ class _Case:
             self._accepted.swap(old, new, self._cassette.entries)
         else:
             self._cassette.swap(new, old, self._accepted.entries)
-            self._cassette.order_equals(self._accepted.entries)
 
     def _decide_left(self, item: Pending, accept: bool) -> None:
         old, new = item.change.old, item.change.new
@@ -116,9 +120,20 @@ class _Case:
             if self._had_accepted and self._accepted.holds(replaced):
                 self._accepted.swap(replaced, new, self._cassette.entries)
         left.swap(new, None)
+        if accept and new is not None:
+            self._forget_earlier(new.key, left)
+
+    def _forget_earlier(self, key: str, left: Side) -> None:
+        """As when a run passes: older answers to a request go with the one that was taken over."""
+        for side in self._left.values():
+            if side is not left and side.path.name == earlier_path(self._cassette.path).name:
+                for entry in [entry for entry in side.entries if entry.key == key]:
+                    side.swap(entry, None)
 
     def rewritings(self) -> Iterator[Rewriting]:
         """In an order in which a crash between two of them loses nothing."""
+        if self._cassette.has_changed and self._had_accepted:
+            self._cassette.order_equals(self._accepted.entries)
         left = [side.file for side in self._left.values()]
         same = self._had_accepted and self._cassette.says_the_same(self._accepted)
         if same and self._cassette.has_changed and not self._accepted.has_changed:

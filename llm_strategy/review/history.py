@@ -79,9 +79,10 @@ class History:
         return sorted(path for path in self._place.glob("[0-9]*") if (path / "decision.json").is_file())
 
 
-def undo_last(folders: Sequence[Path]) -> str | None:
-    """Undo the last of the decisions about the cassettes in these folders, and below them; None without any."""
+def undo_last(folders: Sequence[Path], alone: Sequence[Path]) -> str | None:
+    """Undo the last decision about cassettes in or below `folders`, or in those that are `alone`; None without any."""
     places = [place.parent.parent for folder in folders for place in folder.rglob(f"{REPLACED}/{_FOLDER}")]
+    places += alone
     last = max(
         (path for place in places for path in History(place).decisions()), key=lambda path: path.name, default=None
     )

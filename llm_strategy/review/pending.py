@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +13,7 @@ from llm_strategy.cassette.changes import Change, changes
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.miss import shown
 from llm_strategy.cassette.replaced import accepted_path, apart
-from llm_strategy.cassette.rerecording import replaced_path
+from llm_strategy.cassette.rerecording import earlier_path, new_path, replaced_path
 from llm_strategy.cassette.store import CassetteFile, open_file
 from llm_strategy.values import JSON
 
@@ -67,9 +67,18 @@ def left_over_in(file: Path) -> list[Pending]:
     """What a file NAME.new.yaml holds that its cassette does not. Raises CassetteError or OSError."""
     cassette = replaced_path(file)
     new = open_file(file)
+    newer = newer_keys(file, cassette)
+    left = [entry for entry in new.entries if entry.key not in newer]
     # What the test that failed has not asked again is not among it.
-    found = (change for change in changes(*apart(open_file(cassette).entries, new.entries)) if change.new is not None)
+    found = (change for change in changes(*apart(open_file(cassette).entries, left)) if change.new is not None)
     return [_pending(cassette, "left over", change, _test(cassette, new)) for change in found]
+
+
+def newer_keys(file: Path, cassette: Path) -> Set[str]:
+    """Of a file of earlier runs the requests that the last run has asked again. Raises CassetteError or OSError."""
+    if file.name != earlier_path(cassette).name:
+        return frozenset()
+    return frozenset(entry.key for entry in open_file(new_path(cassette, 0)).entries)
 
 
 def _test(cassette: Path, file: CassetteFile) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from llm_strategy.cassette.document import answered_by, header_document
 from llm_strategy.cassette.entry import Entry
-from llm_strategy.cassette.replaced import apart
+from llm_strategy.cassette.replaced import apart, identity
 from llm_strategy.cassette.store import CassetteFile, open_file
 from llm_strategy.cassette.versions import rendered_by
 
@@ -54,24 +54,22 @@ class Side:
 
     def _behind(self, entry: Entry, order: Sequence[Entry]) -> int:
         """Behind the nearest recording that stands before it there and is here as well, else at the end."""
-        raws = [other.raw for other in order]
-        if entry.raw not in raws:
+        marks = list(map(identity, order))
+        if identity(entry) not in marks:
             return len(self.entries)
-        here = {other.raw: at for at, other in enumerate(self.entries)}
-        before = (here[raw] for raw in reversed(raws[: raws.index(entry.raw)]) if raw in here)
-        return next(before, -1) + 1
+        here = {identity(other): at for at, other in enumerate(self.entries)}
+        before = reversed(marks[: marks.index(identity(entry))])
+        return next((here[mark] for mark in before if mark in here), -1) + 1
 
     def order_equals(self, order: Sequence[Entry]) -> None:
         """Put the recordings of each request into the order that they have there: their place is their number."""
-        numbers: defaultdict[bytes, list[int]] = defaultdict(list)
-        for number, entry in enumerate(order):
-            numbers[entry.raw].append(number)
+        numbers = {identity(entry): number for number, entry in enumerate(order)}
         places: defaultdict[str, list[int]] = defaultdict(list)
         for at, entry in enumerate(self.entries):
-            if entry.raw in numbers:
+            if identity(entry) in numbers:
                 places[entry.key].append(at)
         for taken in places.values():
-            ordered = sorted((self.entries[at] for at in taken), key=lambda entry: numbers[entry.raw][0])
+            ordered = sorted((self.entries[at] for at in taken), key=lambda entry: numbers[identity(entry)])
             for at, entry in zip(taken, ordered, strict=True):
                 self.entries[at] = entry
 

@@ -143,6 +143,24 @@ def test_undoing_is_refused_where_a_file_has_changed_since() -> None:
     assert Path("x.yaml").read_bytes() == after
 
 
+def test_the_last_of_several_failed_recordings_is_pending() -> None:
+    """Older answers to the same requests go with it where it is accepted, and are next where it is rejected."""
+    run("x.yaml", {"lamp": 1})
+    for number in (2, 3, 4):
+        run("x.yaml", {"lamp": number}, mode="all", passed=False)
+    assert Path("x.earlier.new.yaml").exists()
+    review = Review(".")
+    (item,) = review.pending()
+    assert item.entry.path.name == "x.new.yaml"
+    review.reject([item])
+    (item,) = review.pending()
+    assert item.entry.path.name == "x.earlier.new.yaml"
+    review.undo()
+    review.accept(review.pending())
+    assert answers("x.yaml") == [4]
+    assert [path.name for path in Path().glob("*.yaml")] == ["x.yaml"]
+
+
 # What runs have replaced
 
 
@@ -347,6 +365,17 @@ def test_a_damaged_cassette_is_named_and_left_alone() -> None:
     Path("x.yaml").write_bytes(data)
     review.reject(review.pending())
     assert answers("x.yaml") == [1]
+
+
+def test_a_damaged_accepted_state_is_named_with_a_way_out() -> None:
+    """The message says which command goes on without it."""
+    ask("x.yaml", {"lamp": 1})
+    ask("x.yaml", {"lamp": 7})
+    kept = Path(".replaced/x.yaml")
+    kept.write_bytes(kept.read_bytes().replace(b'"return_value": 1', b'"return_value": 3'))
+    review = Review(".")
+    assert review.pending() == []
+    assert "to go on without it: rm .replaced/x.yaml" in review.problems[0]
 
 
 def test_a_cassette_that_was_deleted_can_be_had_back() -> None:
