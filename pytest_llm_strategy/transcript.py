@@ -40,6 +40,7 @@ THE_BODY = "body"
 _LONGEST_INLINE = 100
 """Characters of a setting that stands on one line."""
 _LONGEST_PLACEHOLDER = 40
+_DECLARED = re.compile(r"(?:async )?def ([^\s(]+)\(")
 _UNREAD = re.compile(r"<blob ([0-9a-f]{64}), ([0-9]{1,15}) bytes>")
 """What a part holds where its content lies in a file beside the cassette."""
 
@@ -81,7 +82,18 @@ def _head(function: str | None, request: Request, stored: dict[str, JSON]) -> tu
         line, _, body = messages[0]["parts"][0]["content"].partition("\n\n")
         messages = [{"role": THE_BODY, "parts": [{"type": "body", "content": body}]}] if body else []
         return {**head, "function": line, "plain": True}, messages
+    if function is None and "output_schema" in head:
+        function = _declared(messages, head["output_schema"])
     return {**head, "function": function}, messages
+
+
+def _declared(messages: list[JSON], schema: JSON) -> str | None:
+    """The function whose prompt a request is: `function.request(...)` looks as the call does."""
+    for message in messages:
+        found = _DECLARED.match(message["parts"][0].get("content") or "") if message["parts"] else None
+        if found is not None and schema == closing_json(message):
+            return found[1]
+    return None
 
 
 def _points(head: Mapping[str, JSON], messages: list[JSON]) -> Iterator[bytes]:

@@ -275,7 +275,7 @@ def test_a_missed_test(project: Project, how: str) -> None:
     project.edit("test_it.py", "'two'", "'2'")
     result = project.pytest("--snapshot-update")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["changed: the argument 'query'"])
+    result.stdout.fnmatch_lines(["changed: the argument 'query' of Shop.find"])
     result.stdout.no_fnmatch_line("*prompt snapshot*")
     assert read(project, name) == text
     (project.path / "__snapshots__/test_it" / name).write_text(text.replace("fit a query", "suit a query", 1))

@@ -60,7 +60,7 @@ def changes(tmp_path: Path, old: str, new: str, *, cut_short: bool = False) -> t
     ("old", "new", "cause"),
     [
         (season.request(1), other(1), "the docstring of season"),
-        (season.request(1), season.request(2), "the argument 'month'"),
+        (season.request(1), season.request(2), "the argument 'month' of season"),
         (said("a"), said("a", output_schema={"type": "object"}), "the schema of the result was added"),
         (said("a"), said("a", tools=(FIND,)), "the tool find was added"),
         (
@@ -78,7 +78,7 @@ def changes(tmp_path: Path, old: str, new: str, *, cut_short: bool = False) -> t
         (
             Request("m", (Message("system", "Be brief."), Message("user", "a"))),
             Request("m", (Message("system", "Be exact."), Message("user", "a"))),
-            "the instructions (system message)",
+            "the instructions (system message): 'brief' -> 'exact'",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -111,7 +111,7 @@ def test_calls_that_came_and_went(tmp_path: Path) -> None:
     causes, lines = changes(tmp_path, asked(one, one, one), asked(one, one))
     assert causes == ["1 call of season was removed"]
     assert lines[-1] == ".... 2 equal calls"
-    assert changes(tmp_path, asked(one, one), asked(one, two))[0] == ["the argument 'month'"]
+    assert changes(tmp_path, asked(one, one), asked(one, two))[0] == ["the argument 'month' of season"]
     assert changes(tmp_path, "No model was asked.\n", asked(one))[0] == ["1 call of season was added"]
 
 

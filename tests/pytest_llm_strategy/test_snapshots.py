@@ -261,8 +261,8 @@ def test_requests_need_no_model(project: Project) -> None:
     project.pytest("--snapshot-update").assert_outcomes(passed=1)
     project.pytest().assert_outcomes(passed=1)
     assert files(project) == ["test_find.1.md", "test_find.2.md", "test_find.md"]
-    assert read(project).startswith("## `scripted:model`\n")
-    assert read(project, "test_find.1.md").count("## `scripted:model`") == 2
+    assert read(project).startswith("## `season` · `scripted:model`\n")
+    assert read(project, "test_find.1.md").count("## `season` · `scripted:model`") == 2
 
 
 def test_other_data_is_refused(project: Project) -> None:
