@@ -267,12 +267,35 @@ function missDetail(test, call) {
   );
 }
 
+const verdictBadge = (verdict) => badge(visible(verdict), verdict === "no longer parses" ? "missed" : verdict === "value changed" ? "changed" : "plain");
+
 function changeDetail(change) {
   return el("section", { class: "change" },
-    el("h3", {}, badge(change.verdict, change.verdict === "no longer parses" ? "missed" : change.verdict === "value changed" ? "changed" : "plain"), " ", visible(change.function || "a call")),
+    el("h3", {}, verdictBadge(change.verdict), " ", visible(change.function || "a call")),
     change.causes && change.causes.length ? el("p", { class: "dim" }, `changed: ${visible(change.causes.join("; "))}`) : "",
-    change.lines && change.lines.length ? textBlock(change.lines.join("\n"), "diff") : "",
+    change.lines && change.lines.length ? textBlock(change.lines.flatMap(oldAndNew).join("\n"), "diff") : "",
   );
+}
+
+// "  field: old -> new" as the two lines of a difference; what differs in a text is one already, further to the right.
+function oldAndNew(line) {
+  const name = /^ {2}(\S[^"]*?): /.exec(line);
+  if (!name) return line.startsWith("    ") ? [line.slice(4)] : [/^ {2}\S/.test(line) ? `@@ ${line.trim()}` : line];
+  const values = line.slice(name[0].length);
+  for (let at = values.indexOf(" -> "); at >= 0; at = values.indexOf(" -> ", at + 1)) {
+    const [old, now] = [values.slice(0, at), values.slice(at + 4)];
+    if (isValue(old) && isValue(now)) return [`- ${name[1]}: ${old}`, `+ ${name[1]}: ${now}`];
+  }
+  return [line];
+}
+
+function isValue(text) {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function testDetail(test) {
@@ -301,7 +324,7 @@ function overview() {
   const by = (name) => everyCall.filter((call) => call.state === name);
   const asked = [...by("recorded"), ...by("unrecorded")];
   const saved = [...by("replayed"), ...by("copied")];
-  const changes = tests.flatMap((test) => test.changed);
+  const verdicts = tally(data.tests.flatMap((test) => (test.changed || []).map((change) => change.verdict)));
   const repairs = new Map();
   for (const call of everyCall) for (const repair of call.repairs || []) repairs.set(repair, (repairs.get(repair) || 0) + 1);
   return [
@@ -310,7 +333,7 @@ function overview() {
     el("ul", { class: "cards" },
       ...STATES.map((name) => [name, by(name)]).filter(([, calls]) => calls.length).map(([name, calls]) => el("li", { class: name }, el("b", {}, whole(calls.length)), el("span", {}, name), el("small", {}, name === "missed" ? "" : [tokens(calls) ? `${short(tokens(calls))} tokens` : "", priced(calls)].filter(Boolean).join(", "))))),
     data.groups.length ? section("Causes", ...data.groups.map(groupCard)) : "",
-    changes.length ? section("Answers that changed", ...[...tally(changes.map((change) => change.verdict))].map(([verdict, number]) => el("p", {}, badge(verdict, verdict === "no longer parses" ? "missed" : "changed"), ` ${counted(number, "answer")}`))) : "",
+    verdicts.size ? section("Answers asked afresh", el("ul", { class: "causes" }, ...[...verdicts].map(([verdict, number]) => el("li", {}, button([verdictBadge(verdict), ` ${counted(number, "answer")}`], () => go({ show: verdict === "identical" ? "all" : "changed", cause: "" }), { class: "link" }))))) : "",
     modelTable(asked, saved),
     repairs.size ? section("Repairs", el("ul", {}, ...[...repairs].map(([repair, number]) => el("li", {}, `${visible(repair)} (${whole(number)})`)))) : "",
     data.notes.length ? section("Notes", el("ul", {}, ...data.notes.map((note) => el("li", {}, visible(note))))) : "",

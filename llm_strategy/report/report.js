@@ -40,6 +40,7 @@ const short = (number) => (number < 10000 ? whole(number) : number < 1e6 ? `${(n
 
 function time(seconds) {
   if (seconds === null || seconds === undefined) return "";
+  if (seconds < 0.001) return "<1 ms";
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   return seconds < 60 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
 }
