@@ -280,6 +280,8 @@ function changeDetail(change) {
 // "  field: old -> new" as the two lines of a difference; what differs in a text is one already, further to the right.
 function oldAndNew(line) {
   const name = /^ {2}(\S[^"]*?): /.exec(line);
+  // How long an answer is, is none of what it says.
+  if (name && name[1].startsWith("usage.")) return [line];
   if (!name) return line.startsWith("    ") ? [line.slice(4)] : [/^ {2}\S/.test(line) ? `@@ ${line.trim()}` : line];
   const values = line.slice(name[0].length);
   for (let at = values.indexOf(" -> "); at >= 0; at = values.indexOf(" -> ", at + 1)) {
@@ -324,7 +326,6 @@ function overview() {
   const by = (name) => everyCall.filter((call) => call.state === name);
   const asked = [...by("recorded"), ...by("unrecorded")];
   const saved = [...by("replayed"), ...by("copied")];
-  const verdicts = tally(data.tests.flatMap((test) => (test.changed || []).map((change) => change.verdict)));
   const repairs = new Map();
   for (const call of everyCall) for (const repair of call.repairs || []) repairs.set(repair, (repairs.get(repair) || 0) + 1);
   return [
@@ -333,12 +334,48 @@ function overview() {
     el("ul", { class: "cards" },
       ...STATES.map((name) => [name, by(name)]).filter(([, calls]) => calls.length).map(([name, calls]) => el("li", { class: name }, el("b", {}, whole(calls.length)), el("span", {}, name), el("small", {}, name === "missed" ? "" : [tokens(calls) ? `${short(tokens(calls))} tokens` : "", priced(calls)].filter(Boolean).join(", "))))),
     data.groups.length ? section("Causes", ...data.groups.map(groupCard)) : "",
-    verdicts.size ? section("Answers asked afresh", el("ul", { class: "causes" }, ...[...verdicts].map(([verdict, number]) => el("li", {}, button([verdictBadge(verdict), ` ${counted(number, "answer")}`], () => go({ show: verdict === "identical" ? "all" : "changed", cause: "" }), { class: "link" }))))) : "",
+    ...afresh(),
     modelTable(asked, saved),
     repairs.size ? section("Repairs", el("ul", {}, ...[...repairs].map(([repair, number]) => el("li", {}, `${visible(repair)} (${whole(number)})`)))) : "",
     data.notes.length ? section("Notes", el("ul", {}, ...data.notes.map((note) => el("li", {}, visible(note))))) : "",
     !tests.length ? el("p", {}, "No test has called a model.") : "",
   ].filter(Boolean);
+}
+
+// What was asked afresh, by what had changed in the prompt, and then the answers that are other values now.
+function afresh() {
+  const found = new Map();
+  for (const test of tests)
+    for (const change of test.changes) {
+      const cause = (change.causes || []).join("; ");
+      if (!found.has(cause)) found.set(cause, []);
+      found.get(cause).push([test, change]);
+    }
+  if (!found.size) return [];
+  const other = [...found.values()].flat().filter(([, change]) => SERIOUS.has(change.verdict));
+  return [
+    section("Answers asked afresh", ...[...found].map(([cause, changes]) => afreshCard(cause, changes))),
+    other.length ? section("Other answers than before", ...other.slice(0, FIRST).map(([test, change]) => changeCard(test, change))) : "",
+    other.length > FIRST ? button(`${counted(other.length - FIRST, "more answer")}: show the tests`, () => go({ show: "changed", cause: "" }), { class: "all" }) : "",
+  ];
+}
+
+const SERIOUS = new Set(["value changed", "no longer parses"]);
+const FIRST = 12; // answers that the overview shows
+
+function afreshCard(cause, changes) {
+  const verdicts = [...tally(changes.map(([, change]) => change.verdict))];
+  const first = changes[0][1].causes || [];
+  return el("article", { class: "group afresh" },
+    first.length ? button(visible(cause), () => go({ cause: first[0], show: "all" }), { class: "link cause", title: "Show its tests" }) : el("b", {}, "the same prompts"),
+    el("p", { class: "badges" }, ...verdicts.map(([verdict, number]) => el("span", {}, verdictBadge(verdict), ` ${counted(number, "answer")} `))),
+  );
+}
+
+function changeCard(test, change) {
+  const block = changeDetail(change);
+  block.prepend(button(visible(test.name), () => select(keyOf(test), false), { class: "link" }));
+  return block;
 }
 
 function tally(names) {

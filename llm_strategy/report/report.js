@@ -75,8 +75,9 @@ const tests = data.tests.map((test, at) => {
   const cut = test.name.indexOf("::");
   const [file, name] = cut < 0 ? ["", test.name] : [test.name.slice(0, cut), test.name.slice(cut + 2)];
   const missed = calls.filter((call) => call.state === "missed");
-  const changed = (test.changed || []).filter((change) => change.verdict !== "identical");
-  return { ...test, at, id, calls, file, short: name, missed, changed, tokens: tokens(calls), repaired: calls.filter((call) => call.repairs) };
+  const changes = test.changed || [];
+  const changed = changes.filter((change) => change.verdict !== "identical");
+  return { ...test, at, id, calls, file, short: name, missed, changes, changed, tokens: tokens(calls), repaired: calls.filter((call) => call.repairs) };
 });
 const everyCall = tests.flatMap((test) => test.calls);
 const FILTERS = {
@@ -87,7 +88,7 @@ const FILTERS = {
   repaired: ["Repaired", (test) => test.repaired.length > 0],
   asked: ["Asked", (test) => test.calls.some((call) => call.state === "recorded" || call.state === "unrecorded")],
 };
-const causesOf = (test) => test.missed.flatMap((call) => call.miss.causes || []);
+const causesOf = (test) => [...test.missed.flatMap((call) => call.miss.causes || []), ...test.changes.flatMap((change) => change.causes || [])];
 const SORTS = {
   run: ["as run", null],
   name: ["name", (one, other) => (one.name < other.name ? -1 : 1)],

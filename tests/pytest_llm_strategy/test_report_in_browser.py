@@ -121,6 +121,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(folder, "--llm-record")
     (folder / "shop.py").write_text(SHOP.replace("Advise somebody.", "Advise somebody well."))
     run(folder, "--llm-report=report.html")
+    (folder / "shop.py").write_text(SHOP.replace("a warm lamp", "a cold lamp"))
+    run(folder, "--llm-record=all", "--llm-report=afresh.html")
     return folder / "report.html"
 
 
@@ -276,6 +278,21 @@ def test_a_miss_shows_what_changed(viewer: Viewer) -> None:
     assert "the docstring of advise" in miss
     assert "pytest --llm-record test_shop.py::test_advice" in miss
     assert page.locator(".difference.new mark").inner_text().strip() == "somebody well"
+
+
+def test_answers_that_changed(browser: Any, report: Path) -> None:
+    """What recording afresh has changed is told by its cause, and old and new answer stand one above the other."""
+    viewer = Viewer(browser, report.with_name("afresh.html"))
+    page = viewer.open()
+    assert "the same prompts" in page.locator(".afresh").inner_text()
+    assert page.locator(".change .old mark").first.inner_text() == "warm"
+    assert page.locator(".change .new mark").first.inner_text() == "cold"
+    page.locator("#filters button", has_text="Changed").click()
+    assert "test_hostile" not in viewer.rows()
+    assert "test_photo" in viewer.rows()
+    page.locator(".change button").first.click()
+    assert page.locator(".change").count() == 1
+    viewer.context.close()
 
 
 def test_sorting(viewer: Viewer) -> None:
