@@ -11,7 +11,7 @@ from typing import Any
 from llm_strategy.canonical import canonical
 from llm_strategy.difference.hunks import WIDTH, Line, align, bounded, unified, visible
 from llm_strategy.difference.names import parsed, same
-from llm_strategy.redaction import each_text, scrub_reply
+from llm_strategy.redaction import each_text, scrub_reply, scrubbing
 from llm_strategy.transcript import compact
 from llm_strategy.values import JSON
 
@@ -83,7 +83,9 @@ def compare_replies(old: str, new: str) -> ReplyDifference:
 
 def compare_fields(old: JSON, new: JSON) -> list[Field]:
     """The places in which two JSON values differ, fit to be shown."""
-    was, now = (each_text(value, scrub_reply) for value in (old, new))
+    # The machine is looked at once, and not for every text in the values.
+    _, scrub_each, _ = scrubbing()
+    was, now = (each_text(value, scrub_each) for value in (old, new))
     return list(_differing(was, now, ""))
 
 
