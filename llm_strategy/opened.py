@@ -77,6 +77,14 @@ class OpenScope:
 
         return FaultScope(self.path, Rules(**self.rules), fault=self.fault, **known)
 
+    def figures(self) -> dict[str, object]:
+        """What became of its calls, their tokens, causes and cassette, by names; nothing without calls."""
+        if not self.made:
+            return {}
+        from llm_strategy.cassette.figures import figures
+
+        return figures(self.scope)
+
     def variables(self) -> dict[str, str | None]:
         """What child processes need to take part, and what holds in this one as well."""
         session = self.session

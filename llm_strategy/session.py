@@ -76,7 +76,6 @@ class Session:
         self.model = model
         self.reported = False
         self.misses: list[tuple[str, CassetteMiss]] = []
-        self._diffs: dict[str, str] = {}
         self._named: dict[str, PurePosixPath] = {}
         self.run = Run(self.folder)
         self._lent: dict[OpenScope, Lent] = {}
@@ -197,15 +196,6 @@ class Session:
             read_journal(opened.scope, opened.journal, self.run)
         return opened.scope.misses
 
-    def figures(self, opened: OpenScope) -> dict[str, object]:
-        """What became of the calls of a scope, their tokens, causes and cassette, by names; nothing without calls."""
-        misses = self.missed(opened)
-        if not opened.made:
-            return {}
-        from llm_strategy.cassette.figures import figures
-
-        return figures(opened.scope, misses)
-
     def close(self, opened: OpenScope, *, passed: bool, complete: bool = True) -> None:
         """End a scope. What it recorded is put in order; with `passed`, it replaces what it replaces.
 
@@ -297,30 +287,13 @@ class Session:
 
     def to_json(self) -> dict[str, Any]:
         """What was done so far, for `add` to the session of a test run that has several processes."""
-        return {
-            "account": None if self.idle else self.account.to_json(),
-            "run": self.run.to_json(),
-            "diffs": self._differences() if self.misses else {},
-        }
+        return {"account": None if self.idle else self.account.to_json(), "run": self.run.to_json()}
 
     def add(self, other: dict[str, Any]) -> None:
         """Add what the session of another process did."""
         if other["account"] is not None:
             self.account.add(other["account"])
         self.run.add(other["run"])
-        self._diffs = {**other["diffs"], **self._diffs}
-
-    def _differences(self) -> dict[str, str]:
-        """For each cause of misses, how one of its requests differs from what is recorded."""
-        from llm_strategy.summary_page import differences
-
-        return {**self._diffs, **differences(miss for _, miss in self.misses)}
-
-    def summary_page(self, *, room: int, hint: str = "") -> str:
-        """The account as a page of Markdown, in at most `room` bytes of UTF-8: see there for what is left out first."""
-        from llm_strategy.summary_page import page
-
-        return page(self.account, self._differences(), mode=self.mode, room=room, hint=hint)
 
     def finish(self, *, prune: bool = True, siblings: bool = True) -> None:
         """End the session, and remove the stale recordings of tests that passed, where this session records.

@@ -6,6 +6,7 @@ Part of the plugin only where GITHUB_ACTIONS says that GitHub reads the log; `-p
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +25,8 @@ _LONGEST_MESSAGE = 4_000
 """Characters of an annotation, which stands between the lines of a file."""
 _DIFFERENT = ("value changed", "no longer parses")
 """What a program notices of an answer that was asked again."""
+_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What would colour, or end, a line of a log, and what no log can hold."""
 _PAGE = 1024 * 1024
 """Bytes that the summary of a step may have; GitHub drops a larger one altogether."""
 
@@ -101,7 +104,7 @@ class GitHub:
         return place(file or "", self._config.invocation_params.dir, os.environ)
 
     def _hint(self) -> str:
-        report = self._config.getoption("llm_report", None)
+        report = self._config.getoption("llm_report") or self._config.getini("llm_report")
         return f"All calls are in {Path(report).name}, which the workflow can keep as an artifact." if report else ""
 
 
@@ -116,6 +119,7 @@ def command(kind: str, annotation: Annotation) -> str:
 
 
 def _data(text: str) -> str:
+    text = _UNSEEN.sub(lambda found: f"<U+{ord(found[0]):04X}>", text)
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
@@ -128,7 +132,11 @@ def place(file: str, folder: Path, environment: Mapping[str, str]) -> str:
     if not file:
         return ""
     workspace = environment.get("GITHUB_WORKSPACE") or folder
-    relative = os.path.relpath(os.path.realpath(folder / file), os.path.realpath(workspace))
+    try:
+        relative = os.path.relpath(os.path.realpath(folder / file), os.path.realpath(workspace))
+    except ValueError:
+        # Another drive of Windows.
+        return ""
     return "" if relative.startswith(os.pardir) else relative.replace(os.sep, "/")
 
 
@@ -146,7 +154,7 @@ def _append(path: Path, session: Session, hint: str) -> None:
     """Add the page to what other programs of this step have written, as far as there is room."""
     try:
         there = path.stat().st_size if path.exists() else 0
-        page = session.summary_page(room=_PAGE - there - 2, hint=hint)
+        page = session.account.page(mode=session.mode, room=_PAGE - there - 2, hint=hint)
         if page:
             with path.open("a", encoding="utf-8", errors="replace", newline="\n") as file:
                 file.write(("\n\n" if there else "") + page)

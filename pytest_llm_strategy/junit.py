@@ -30,7 +30,10 @@ class Properties:
 
         report = yield
         if self._of_tests and report.when == "teardown":
-            figures = self._session.figures(item.stash[TEST].opened)
+            opened = item.stash[TEST].opened
+            # With it, what child processes missed is known.
+            self._session.missed(opened)
+            figures = opened.figures()
             report.user_properties += [(f"llm_{name}", str(value)) for name, value in figures.items()]
         return report
 

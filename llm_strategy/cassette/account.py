@@ -18,11 +18,16 @@ if TYPE_CHECKING:
     from llm_strategy.values import Request, Response
 
 
+_LONGEST_DIFF = 20_000
+"""Characters that are kept of how a request differs."""
+
+
 @dataclass
 class Account:
     """Counts of a session. `tokens` are those of the calls that were asked, and of those that replaying has saved.
 
-    `missed_calls` are the requests that no recording answered, each once, and `groups` what they have in common;
+    `missed_calls` are the requests that no recording answered, each once, `groups` what they have in common, and
+    `diffs` shows for each cause what it has changed in one of them.
     `repaired` counts the replies that could only be read after a repair, `repairs` each kind of it.
     `changing` has what stood in prompts that differs from run to run: how many calls held it, a value, a key.
     `changed` says what asking afresh has made of recorded answers.
@@ -40,6 +45,7 @@ class Account:
     repairs: dict[str, int] = field(default_factory=dict)
     changing: dict[str, list[Any]] = field(default_factory=dict)
     changed: list[Changed] = field(default_factory=list)
+    diffs: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     _known: set[Missed] = field(default_factory=set, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
@@ -102,12 +108,16 @@ class Account:
             for finding, (calls, value, key) in self.changing.items()
         ]
 
-    def miss(self, missed: Missed) -> None:
+    def miss(self, missed: Missed, diff: str = "") -> None:
         """Note a request that no recording answered; workers that share a fixture, and reruns, miss it again."""
         with self._lock:
             if missed not in self._known:
                 self._known.add(missed)
                 self.missed_calls.append(missed)
+            for cause in missed.causes:
+                # What differs for no other reason shows a cause best.
+                if diff and (cause not in self.diffs or missed.causes == (cause,)):
+                    self.diffs[cause] = diff[:_LONGEST_DIFF]
 
     @property
     def groups(self) -> list[Group]:
@@ -125,6 +135,12 @@ class Account:
         with self._lock:
             if not any(note.partition(" (")[0] == subject for note in self.notes):
                 self.notes.append(text)
+
+    def page(self, *, mode: str, room: int, hint: str = "") -> str:
+        """The account as Markdown, in at most `room` bytes of UTF-8; `mode` is the session's."""
+        from llm_strategy.cassette.summary_page import page
+
+        return page(self, mode=mode, room=room, hint=hint)
 
     def figures(self) -> dict[str, object]:
         """The totals, for programs that read reports of tests."""
@@ -146,6 +162,7 @@ class Account:
             from llm_strategy.cassette.changed import Changed
 
             self.changed += map(Changed.from_json, other["changed"])
+        self.diffs = {**other["diffs"], **self.diffs}
         self.notes += [note for note in other["notes"] if note not in self.notes]
         for key, (calls, value, call) in other["changing"].items():
             function, _, finding = key.partition(": ")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from llm_strategy.cassette.miss import shown
@@ -11,15 +11,14 @@ from llm_strategy.cassette.tokens import Count, Tally
 if TYPE_CHECKING:
     from llm_strategy.cassette.account import Account
     from llm_strategy.cassette.scope import CassetteScope
-    from llm_strategy.errors import CassetteMiss
 
 
-def figures(scope: CassetteScope, misses: Sequence[CassetteMiss]) -> dict[str, object]:
+def figures(scope: CassetteScope) -> dict[str, object]:
     """The calls of a scope by what became of them, their tokens and prices; nothing where there were none.
 
     `calls` counts those of models that are never recorded, too.
     """
-    answered = list(scope.calls)
+    answered, misses = list(scope.calls), scope.misses
     if not answered and not misses:
         return {}
     kept = {key for key, _ in scope.usage.recorded}

@@ -296,7 +296,7 @@ class CassetteScope(Scope):
     def account_for(self, miss: CassetteMiss, key: str) -> None:
         """Have the account say why a request was missed, and what mends it."""
         if not self.rules.expect_miss:
-            self.account.miss(Missed.of(miss, self.rules.owner or str(self.path), key))
+            self.account.miss(Missed.of(miss, self.rules.owner or str(self.path), key), miss.diff)
 
     def watch(self, stream: Stream) -> None:
         """Take in a stream that ends with this scope at the latest."""

@@ -101,7 +101,7 @@ class Project:
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project whose shop asks a model in the process, which counts."""
     # pytest and hypothesis behave otherwise where these say that they run in a continuous integration.
-    for name in ("CI", "BUILD_NUMBER"):
+    for name in ("CI", "BUILD_NUMBER", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "LLM_STRATEGY_RECORD", "LLM_STRATEGY_MODEL", "PYTEST_ADDOPTS"):
         monkeypatch.delenv(name, raising=False)

@@ -124,6 +124,7 @@ def test_an_annotation_is_one_line_whatever_stands_in_it(github: Project) -> Non
 
     said = command("error", Annotation("a: b, c% \n", "50% : ,\r\nnext", "folder,1/a:b.py", 7))
     assert said == "::error file=folder%2C1/a%3Ab.py,line=7,title=a%3A b%2C c%25 %0A::50%25 : ,%0D%0Anext"
+    assert command("error", Annotation("", "a\x1b[31m\u2028b\ud800")) == "::error ::a<U+001B>[31m<U+2028>b<U+D800>"
 
 
 def test_annotations_begin_a_line_where_tests_print(github: Project) -> None:
@@ -311,3 +312,10 @@ def test_a_summary_that_cannot_be_written_is_said(github: Project, monkeypatch: 
     result = github.pytest("--llm-record")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*missing/summary.md: the summary of the job cannot be written (No such file*"])
+
+
+def test_the_report_is_pointed_at(github: Project) -> None:
+    """Where a report is written, the page says its name."""
+    write_functions(github, 1)
+    github.pytest("--llm-record", "--llm-report=out/llm.html")
+    assert "llm.html" in summary(github)

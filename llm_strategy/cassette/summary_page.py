@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from llm_strategy.known_secrets import known
@@ -14,11 +14,9 @@ if TYPE_CHECKING:
     from llm_strategy.cassette.changed import Changed
     from llm_strategy.cassette.missed import Group
     from llm_strategy.cassette.tokens import Count
-    from llm_strategy.errors import CassetteMiss
 
-_LONGEST = 20_000
+_LONGEST = 15_000
 """Characters of one diff, or one changed answer: a page has room for many causes."""
-_MOST_NOTES = 20
 
 
 DIFFERENT = ("value changed", "no longer parses")
@@ -26,43 +24,36 @@ DIFFERENT = ("value changed", "no longer parses")
 
 
 class Section(NamedTuple):
-    """A part of the page that is shown as a whole or left out; `what` it is then counted as."""
+    """A part of the page that is shown as a whole or left out; `what` it is then counted as, if at all."""
 
     what: str
     text: str
 
 
-def differences(misses: Iterable[CassetteMiss]) -> dict[str, str]:
-    """For each cause the diff that shows it best: that of a request with the fewest other causes."""
-    best: dict[str, CassetteMiss] = {}
-    for miss in misses:
-        for cause in miss.causes:
-            if miss.diff and (cause not in best or len(miss.causes) < len(best[cause].causes)):
-                best[cause] = miss
-    return {cause: miss.diff[: _LONGEST + 1] for cause, miss in best.items()}
-
-
-def page(account: Account, diffs: Mapping[str, str], *, mode: str, room: int, hint: str = "") -> str:
+def page(account: Account, *, mode: str, room: int, hint: str = "") -> str:
     """The page, in at most `room` bytes of UTF-8; what has no room is counted in its last sentence.
 
-    `diffs` shows, for a cause of misses, what differs. `hint` says, in Markdown, where more is to be found. Nothing
-    where not even the table of totals has room.
+    `hint` says, in Markdown, where more is to be found. Nothing where not even the table of totals has room.
     """
-    shown = [f"## Model calls\n\n{_totals(account, mode)}\n"]
+    scrub = known().scrub_report
+    shown = [scrub(f"## Model calls\n\n{_totals(account, mode)}\n")]
     # What is left out is told in one sentence, which takes no more than this.
     left = room - _size(shown[0]) - _size(hint) - 400
     if left < 0:
         return ""
     omitted: dict[str, int] = {}
-    for section in _sections(account, diffs, mode):
-        text = known().scrub_report(section.text)
+    for section in _sections(account, mode):
+        text = scrub(section.text)
         left -= _size(text) + 2
-        if left < 0 or omitted:
+        if left < 0:
+            # Nor is there room for what comes later, which matters less.
+            left = -1
             omitted[section.what] = omitted.get(section.what, 0) + 1
         else:
             shown.append(text)
+    omitted.pop("", None)
     if omitted:
-        counted = " and ".join(f"{number} {what}" for what, number in omitted.items())
+        counted = " and ".join(_count(number, what) for what, number in omitted.items())
         shown.append(f"**Left out here, because the page would be too long: {counted}.**")
     return "\n".join([*shown, *([hint] if hint else []), ""])
 
@@ -78,6 +69,7 @@ def _totals(account: Account, mode: str) -> str:
         rows.append(["asked" if mode == "live" else "recorded", f"{account.asked:,}", *_spent(tokens.asked, "spent")])
     others = {
         "would be asked" if mode == "dry" else "missed": account.missed,
+        "not asked, because of the budget": account.tokens.not_asked,
         "stale": account.stale,
         "stale, removed": account.pruned,
     }
@@ -91,22 +83,22 @@ def _spent(count: Count, what: str) -> list[str]:
     return [f"{count.input_tokens:,}", f"{count.output_tokens:,}", code(f"{what} {count.cost}")]
 
 
-def _sections(account: Account, diffs: Mapping[str, str], mode: str) -> Iterator[Section]:
+def _sections(account: Account, mode: str) -> Iterator[Section]:
     """The parts of the page, the most important first."""
     groups = account.groups if mode != "dry" else []
     if groups:
         tests = len({test for group in groups for test in group.tests})
         causes = f"{len(groups)} cause{_s(groups)}"
-        yield Section("headings", f"### {_count(tests, 'test')} asked what no recording answers: {causes}\n")
+        yield Section("", f"### {_count(tests, 'test')} asked what no recording answers: {causes}\n")
     for group in groups:
-        yield Section("causes", _cause(group, diffs.get(group.cause, "")))
+        yield Section("cause", _cause(group, account.diffs.get(group.cause, "")))
     yield from _answers(account.changed)
     if account.changing_values:
         told = "Recorded prompts hold what differs from run to run, so that no recording will answer them"
         lines = "\n".join(account.changing_values)
-        yield Section("lists of changing values", f"### Changing values\n\n{told}. {account.cure}:\n\n{_cut(lines)}\n")
+        yield Section("remark", f"### Changing values\n\n{told}. {account.cure}:\n\n{_cut(lines)}\n")
     if account.notes:
-        yield Section("notes", f"{folded('Notes', _cut(chr(10).join(account.notes)))}\n")
+        yield Section("remark", f"{folded('Notes', _cut(chr(10).join(account.notes)))}\n")
 
 
 def _cause(group: Group, diff: str) -> str:
@@ -127,14 +119,14 @@ def _answers(changed: Sequence[Changed]) -> Iterator[Section]:
         return
     counts = Counter(answer.verdict for answer in changed)
     verdicts = ", ".join(f"{number:,} {verdict}" for verdict, number in counts.most_common())
-    yield Section("headings", f"### {_count(len(changed), 'recorded answer')} asked again: {verdicts}\n")
+    yield Section("", f"### {_count(len(changed), 'recorded answer')} asked again: {verdicts}\n")
     for answer in changed:
         if answer.verdict in DIFFERENT:
             causes = f", {' and '.join(map(code, answer.causes))}" if answer.causes else ""
             head = f"**{answer.verdict}**: {code(answer.function or 'a call')} in {code(answer.test)}{causes}"
-            yield Section("changed answers", f"{head}\n\n{_cut(chr(10).join(answer.lines))}\n")
+            yield Section("changed answer", f"{head}\n\n{_cut(chr(10).join(answer.lines))}\n")
     if any(answer.verdict != "identical" for answer in changed):
-        yield Section("hints", f"To accept or reject each of them: {code('llm-strategy review')}\n")
+        yield Section("", f"To accept or reject each of them: {code('llm-strategy review')}\n")
 
 
 def _cut(text: str, language: str = "text") -> str:
