@@ -11,6 +11,7 @@ from collections.abc import Generator
 import pytest
 
 from llm_strategy import Session
+from pytest_llm_strategy.scopes import TestScope
 
 NAME = "llm-strategy-junit"
 
@@ -18,19 +19,18 @@ NAME = "llm-strategy-junit"
 class Properties:
     """Adds figures to the reports of tests, by workers of pytest-xdist too, and to the suite of the file."""
 
-    def __init__(self, config: pytest.Config, session: Session) -> None:
+    def __init__(self, config: pytest.Config, session: Session, test: pytest.StashKey[TestScope]) -> None:
         self._config = config
         self._session = session
+        self._test = test
         self._of_tests = config.getini("junit_family") != "xunit2"
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """The report of the teardown is the one whose properties are written."""
-        from pytest_llm_strategy.plugin import TEST
-
         report = yield
         if self._of_tests and report.when == "teardown":
-            opened = item.stash[TEST].opened
+            opened = item.stash[self._test].opened
             # With it, what child processes missed is known.
             self._session.missed(opened)
             figures = opened.figures()

@@ -7,8 +7,6 @@ YAML or any provider; those are loaded by the first call.
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import os
 import sys
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llm_strategy import Session
-from pytest_llm_strategy import boundary, credentials, ending, placeholder_keys, reports, summary
+from pytest_llm_strategy import boundary, credentials, ending, parts, placeholder_keys, reports, summary
 from pytest_llm_strategy.scopes import FixtureScopes, TestScope
 
 if TYPE_CHECKING:
@@ -175,60 +173,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SELECTION] = ending.Selection(config, session)
     config.pluginmanager.register(config.stash[SUBTESTS])
     config.pluginmanager.register(config.stash[SELECTION])
-    if config.getoption("llm_roundtrip") or config.getini("llm_roundtrip"):
-        _register_round_trips(config)
-    if config.getoption("llm_prompt_snapshots") or config.getini("llm_prompt_snapshots"):
-        _register_prompt_snapshots(config)
-    _register_reporters(config, session)
-
-
-def _register_reporters(config: pytest.Config, session: Session) -> None:
-    """What tells others of the run, where they are there to hear it."""
-    if config.getoption("xmlpath", None):
-        from pytest_llm_strategy import junit
-
-        config.pluginmanager.register(junit.Properties(config, session), junit.NAME)
-    if config.getoption("llm_report") or config.getini("llm_report"):
-        from pytest_llm_strategy import reporting
-
-        reporting.register(config, session, config.stash[FIXTURES])
-    if session.mode in ("new", "all", "live") and config.getoption("verbose") >= 0:
-        from pytest_llm_strategy import progress
-
-        config.pluginmanager.register(progress.Progress(config, session), progress.NAME)
-    if os.environ.get("GITHUB_ACTIONS") == "true" and not hasattr(config, "workerinput"):
-        from pytest_llm_strategy import github
-
-        config.pluginmanager.register(github.GitHub(config, session), github.NAME)
+    parts.register(config, session, config.stash[FIXTURES], TEST)
 
 
 def _given(config: pytest.Config, name: str) -> str | None:
     """What the command line says, else the configuration; None where neither does."""
     said: str | None = config.getoption(name)
     return said if said is not None else config.getini(name) or None
-
-
-def _register_round_trips(config: pytest.Config) -> None:
-    try:
-        from pytest_llm_strategy import roundtrip
-    except ModuleNotFoundError as error:
-        if error.name != "hypothesis":
-            raise
-        raise pytest.UsageError('--llm-roundtrip needs hypothesis: pip install "llm-strategy[test]"') from None
-    config.pluginmanager.register(roundtrip.RoundTrips(), "llm-strategy-roundtrip")
-
-
-def _register_prompt_snapshots(config: pytest.Config) -> None:
-    if not config.pluginmanager.hasplugin("syrupy"):
-        if importlib.util.find_spec("syrupy") is None:
-            raise pytest.UsageError('--llm-prompt-snapshots needs syrupy: pip install "llm-strategy[test]"')
-        raise pytest.UsageError(
-            "--llm-prompt-snapshots needs the plugin of syrupy, which is switched off: run pytest without "
-            "`-p no:syrupy`, or with `-p syrupy` where plugins are not loaded by themselves"
-        )
-    from pytest_llm_strategy.prompt_snapshots import PromptSnapshots
-
-    config.pluginmanager.register(PromptSnapshots(TEST), "llm-strategy-prompt-snapshots")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

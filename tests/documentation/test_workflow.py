@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from examples.stand_in import running
+from tests.documentation.blocks import read_blocks
 from tests.documentation.runner import CHECKOUT
 
 FILE = CHECKOUT / "examples" / "github" / "llm-tests.yml"
@@ -66,6 +67,7 @@ class Runner:
         self.remote = folder / "shop.git"
         self.temp = folder / "temp"
         self.outputs = folder / "outputs"
+        self.summary = self.outputs / "summary.md"
         self.provider = provider
         for made in (self.folder, self.temp, self.outputs, folder / "bin", folder / "home"):
             made.mkdir(parents=True)
@@ -126,21 +128,25 @@ class Runner:
             environment = {**workflow().get("env", {}), **step.get("env", {})}
             said = {key: self.evaluated(value, inputs) for key, value in environment.items()}
             assert "${{" not in step["run"], "what is put into a command's text could be a command"
-            script = self.temp / "step.sh"
-            script.write_text(step["run"], encoding="utf-8")
-            result = subprocess.run(
-                ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)],
-                cwd=self.folder,
-                env={**self.environment, "GITHUB_STEP_SUMMARY": str(self.summary), **said},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=300,
-                check=False,
-            )
-            done[name] = result.returncode, result.stdout
-            failed = failed or result.returncode != 0
+            done[name] = self.command(step["run"], said)
+            failed = failed or done[name][0] != 0
         return done
+
+    def command(self, text: str, variables: Mapping[str, str] | None = None) -> tuple[int, str]:
+        """The status and output of a step's command, as `shell: bash` runs it."""
+        script = self.temp / "step.sh"
+        script.write_text(text, encoding="utf-8")
+        result = subprocess.run(
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)],
+            cwd=self.folder,
+            env={**self.environment, "GITHUB_STEP_SUMMARY": str(self.summary), **(variables or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        return result.returncode, result.stdout
 
     def evaluated(self, value: str, inputs: Mapping[str, str]) -> str:
         """A value of `env`, with what GitHub puts in; a key is one that the stand-in's clients may have."""
@@ -306,3 +312,22 @@ def test_the_budget_stops_a_recording(runner: Runner) -> None:
     done = runner.run("record", inputs={**INPUTS, "budget": "0.000001"})
     assert done["Record"][0] != 0
     assert len([path for path in runner.files() if path.startswith("cassettes")]) <= 1
+
+
+def test_the_comment_says_what_has_changed(runner: Runner) -> None:
+    """The job that the how-to shows: it comments where prompts or answers differ, and is silent where none does."""
+    text = (CHECKOUT / "docs" / "how-to" / "continuous-integration.md").read_text(encoding="utf-8")
+    [block] = [block.text for block in read_blocks(text) if block.text.startswith("  comment:")]
+    step = yaml.safe_load(block)["comment"]["steps"][-1]
+    runner.git("push", "--quiet", "origin", "HEAD:refs/heads/main")
+    runner.git("fetch", "--quiet", "origin")
+    runner.environment |= {"GITHUB_BASE_REF": "main", "NUMBER": "7", "GH_TOKEN": TOKEN}
+    silent = runner.command(step["run"])
+    assert silent == (0, ""), silent
+    runner.run("record")
+    commented = runner.command(step["run"])
+    assert commented[0] == 0, commented
+    assert runner.gh_log.read_text().splitlines()[-1] == (
+        f"{TOKEN} pr comment 7 --edit-last --create-if-none --body-file changes.md"
+    )
+    assert "add" in (runner.folder / "changes.md").read_text()
