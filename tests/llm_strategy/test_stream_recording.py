@@ -349,7 +349,7 @@ def test_reading_on_where_the_recorded_reader_stopped_is_a_miss(path: Path) -> N
         stream = by(recorded(), story)("x")
         assert next(stream) == "a"
         with pytest.raises(
-            CassetteMiss, match=r"stopped reading after 1 piece \((?s:.*): pytest --llm-record$"
+            CassetteMiss, match=r"stopped reading after 1 piece \((?s:.*): pytest --llm-record tests/\S+$"
         ) as miss:
             next(stream)
         assert miss.value.causes == ("a stream is read further than it was recorded",)

@@ -41,7 +41,7 @@ def test_count():
     ("old", "new", "cause"),
     [
         ("Count how many are left.", "Count how many we have left.", "changed: the docstring of count"),
-        ("shop: str", "store: str", "changed: the parameter 'shop' is now 'store'"),
+        ("shop: str", "store: str", "changed: the parameter 'shop' of count is now 'store'"),
         ("in euros", "in dollars", "changed: the description of the field Item.price"),
         ('"openai:one"', '"openai:two"', "changed: the model: openai:one -> openai:two"),
         ("temperature=0.0", "temperature=0.5", "changed: the setting temperature: 0.0 -> 0.5"),
