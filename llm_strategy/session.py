@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from llm_strategy import slot
-from llm_strategy.cassette import naming
+from llm_strategy.cassette import money, naming
 from llm_strategy.cassette.facts import Facts
 from llm_strategy.cassette.modes import Mode, check_mode
 from llm_strategy.cassette.run import Recorded, Run, asked_in, use_of_block
@@ -67,7 +68,8 @@ class Session:
         settings = {"http_hosts": http_hosts, "allowed_hosts": allowed_hosts, "http_ignore": http_ignore}
         self.facts = Facts(journal)
         variables = _variables(redact, {**settings, "record_errors": record_errors})
-        variables |= _money(prices, budget, self.facts.journal)
+        self._money = money.variables(prices, budget, self.facts.journal)
+        variables |= self._money
         self.mode: Mode = check_mode(mode or "replay")
         self._settings = Lent(variables)
         self.http = http
@@ -280,6 +282,15 @@ class Session:
 
     # The end
 
+    @contextmanager
+    def priced(self) -> Iterator[None]:
+        """With the prices of the project, for an account that is given when the session has ended."""
+        lent = Lent(self._money)
+        try:
+            yield
+        finally:
+            lent.restore()
+
     @property
     def idle(self) -> bool:
         """Whether nothing was asked, replayed or missed: then there is no account to give."""
@@ -349,20 +360,6 @@ def _variables(redact: Sequence[str] | None, http: Mapping[str, Any]) -> dict[st
         from llm_strategy.http import settings
 
         said |= settings.variables(**http)
-    return said
-
-
-def _money(prices: Sequence[str] | None, budget: str | None, journal: Path) -> dict[str, str | None]:
-    """The same for what models cost, and what may be spent."""
-    said: dict[str, str | None] = {}
-    if prices is not None:
-        from llm_strategy import pricing
-
-        said[pricing.ENVIRONMENT] = pricing.joined(prices)
-    if budget is not None:
-        from llm_strategy.cassette import budget as budgets
-
-        said[budgets.ENVIRONMENT] = budgets.described(budget, journal)
     return said
 
 

@@ -27,7 +27,9 @@ class Line(NamedTuple):
 
 def write(reporter: pytest.TerminalReporter, session: Session) -> None:
     """Write the account of a session, if it made any calls."""
-    for line in lines(session, reporter.verbosity):
+    with session.priced():
+        found = list(lines(session, reporter.verbosity))
+    for line in found:
         reporter.write_line(_shown(line.text), **({line.colour: True} if line.colour else {}))
 
 

@@ -153,15 +153,16 @@ class Budget:
         tell(self.ledger, ["closed"])
         has_limit = "max_tokens" in ask.request.settings
         taken = f"{usage.input_tokens:,} input and {usage.output_tokens:,} output tokens"
-        raise self._refused(ask, f"up to {dollars(cost)} ({taken}{'' if has_limit else _ASSUMED})")
+        raise self._refused(ask, cost, f"{taken}{'' if has_limit else _ASSUMED}")
 
-    def _refused(self, ask: Ask, cost: str) -> CassetteMiss:
+    def _refused(self, ask: Ask, cost: Decimal, taken: str) -> CassetteMiss:
         spent, in_flight = dollars(self._totals.spent), self._totals.in_flight
         waiting = f", and {dollars(in_flight)} set aside for calls that are being asked" if in_flight else ""
+        amount = self.limit if cost <= self.limit and self.limit else "USD, with what it may cost"
         text = (
             f"{_asker(ask)} is not asked: the budget of {dollars(self.limit)} ({_OPTION}) does not allow it\n"
-            f"spent so far: {spent}{waiting}\nthis call may cost: {cost}\n\nWhat was recorded is kept. To ask for the "
-            f"rest: pytest --llm-record {_OPTION}=USD, with what it may cost"
+            f"spent so far: {spent}{waiting}\nthis call may cost: up to {dollars(cost)} ({taken})\n\n"
+            f"What was recorded is kept. A run with a budget of its own goes on: pytest --llm-record {_OPTION}={amount}"
         )
         cause = f"the budget of {dollars(self.limit)} ({_OPTION}) is used up"
         return CassetteMiss(text, request=ask.request, function=ask.site.function, causes=(cause,), **place(ask.site))

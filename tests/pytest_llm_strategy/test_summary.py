@@ -58,3 +58,59 @@ def test_quiet_runs_leave_it_out(repaired: Project) -> None:
     result = repaired.pytest("--llm-record", "-q")
     result.stdout.fnmatch_lines(["model calls: asked 4*"])
     result.stdout.no_fnmatch_line("*repaired*")
+
+
+MISSING = """
+import pytest
+from shop import shop
+
+@pytest.mark.parametrize("number", range(12))
+def test_find(number):
+    shop.find(f"goods {number}")
+    shop.find("another")
+"""
+
+
+def summary(result: pytest.RunResult) -> list[str]:
+    """The lines of the summary."""
+    lines = result.stdout.lines
+    first = next((at for at, line in enumerate(lines) if line.startswith("model calls: ")), len(lines))
+    return [line for line in lines[first:] if not line.startswith(("=", "FAILED")) and " in " not in line[-12:]]
+
+
+def test_replaying_quietly_says_nothing(project: Project) -> None:
+    """With -q a run in which all is well has no summary; what needs attention stays."""
+    project.write(test_shop=MISSING)
+    assert summary(project.pytest("--llm-record", "-q"))[0].startswith("model calls: asked 13")
+    assert summary(project.pytest("-q")) == []
+    project.edit("shop.py", "Find the goods that fit a query.", "Find what fits a query.")
+    quiet = summary(project.pytest("-q"))
+    assert quiet[0] == "model calls: 12 missed"
+    assert quiet[1].startswith("  missed in 12 tests: ")
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["one process", "workers"])
+def test_one_cause_has_one_command(project: Project, options: tuple[str, ...]) -> None:
+    """The summary ends with the command that records what was missed, and that command does."""
+    project.write(test_shop=MISSING)
+    project.pytest("--llm-record", *options)
+    project.edit("shop.py", "Find the goods that fit a query.", "Find what fits a query.")
+    lines = summary(project.pytest(*options))
+    assert len([line for line in lines if line.startswith("  missed in ")]) == 1
+    assert lines[-1] == "  to ask for what was missed: pytest --llm-record test_shop.py::test_find"
+    project.pytest(*lines[-1].partition(": pytest ")[2].split(), *options).assert_outcomes(passed=12)
+
+
+def test_verbose_runs_cut_nothing(project: Project) -> None:
+    """Beyond ten causes the rest is counted; with -v all are listed, each with its tests."""
+    project.write(test_shop=MISSING.replace('shop.find("another")', "pass"))
+    project.pytest("--llm-record")
+    project.edit("test_shop.py", "goods {number}", "goods {'x' * (number + 1)}")
+    plain = summary(project.pytest())
+    causes = [line for line in plain if line.startswith("  missed in ")]
+    if len(causes) == 10:
+        assert "more causes (-v shows them)" in plain[11]
+    full = summary(project.pytest("-v"))
+    assert {line.strip() for line in full if line.startswith("    test_shop.py::")} == {
+        f"test_shop.py::test_find[{number}]" for number in range(12)
+    }
