@@ -47,7 +47,7 @@ def lines(session: Session, verbosity: int) -> Iterator[Line]:
     """The lines of a summary."""
     account = session.account
     first = _first_line(session)
-    needs_attention = account.missed or (account.asked and session.mode in _RECORDING)
+    needs_attention = account.missed or session.mode in _RECORDING
     if first and (verbosity >= 0 or needs_attention):
         yield Line(f"model calls: {first}", "red" if account.missed else "green")
     if verbosity >= 0:

@@ -239,7 +239,7 @@ def test_many():
 
 
 def pytest_run(folder: Path, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:langsmith_plugin", "-p", "no:cacheprovider", *options]
+    command = [sys.executable, "-m", "pytest", "-p", "no:langsmith_plugin", "-p", "no:cacheprovider", *options]
     pipe = subprocess.PIPE
     return subprocess.Popen(
         command,
