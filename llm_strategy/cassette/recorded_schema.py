@@ -6,10 +6,9 @@ nothing that its schema refers to is fetched, and its patterns, which may take f
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, time
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from llm_strategy.canonical import FrozenJSON
@@ -19,6 +18,8 @@ from llm_strategy.values import JSON
 _LONGEST = 1_000_000
 """Characters of a reply that is validated."""
 _DEEPEST = 100
+_MOST_FOLLOWED = 20_000
+"""References that are followed: each may lead to two, which lead to two each."""
 
 
 def wraps(schema: JSON) -> bool:
@@ -39,17 +40,12 @@ def _properties(schema: JSON) -> Mapping[str, JSON]:
 
 def fits(value: JSON, schema: JSON, length: int) -> bool:
     """Whether a value of so many characters is one of the schema; also where nobody can tell."""
-    if not isinstance(schema, Mapping) or length > _LONGEST or not _is_installed():
+    if not isinstance(schema, Mapping) or length > _LONGEST:
         return True
     try:
-        return bool(_check(FrozenJSON.of(schema))(value))
-    except Exception:  # noqa: BLE001  # a schema that is none, or refers to what is not there: no judge of a reply
+        return _check(FrozenJSON.of(schema))(value)
+    except Exception:  # noqa: BLE001  # without jsonschema, or with a schema that is none: nobody can tell
         return True
-
-
-@cache
-def _is_installed() -> bool:
-    return importlib.util.find_spec("jsonschema") is not None
 
 
 @lru_cache(maxsize=64)
@@ -58,10 +54,24 @@ def _check(schema: FrozenJSON) -> Callable[[Any], bool]:
     import referencing
 
     plain = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-    passed_by = dict.fromkeys(("pattern", "patternProperties"), _nothing)
-    check: Callable[[Any], bool] = jsonschema.validators.extend(plain, passed_by)(
-        schema, registry=referencing.Registry()
-    ).is_valid
+    left = 0
+
+    def follow(*given: Any) -> Iterator[Any]:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise RecursionError
+        yield from plain.VALIDATORS["$ref"](*given) or ()
+
+    passed_by = dict.fromkeys(("pattern", "patternProperties", "$dynamicRef", "$recursiveRef"), _nothing)
+    kind = jsonschema.validators.extend(plain, {**passed_by, "$ref": follow})
+    validator = kind(schema, registry=referencing.Registry())
+
+    def check(value: Any) -> bool:
+        nonlocal left
+        left = _MOST_FOLLOWED
+        return bool(validator.is_valid(value))
+
     return check
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_strategy.cassette.verdicts import VERDICTS, Verdict, verdict
@@ -299,6 +301,10 @@ def test_huge_replies_and_deep_ones_are_judged() -> None:
         {"properties": {"return_value": {"pattern": "(a+)+$", "type": "string"}}},
         {"properties": {"return_value": {"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}}},
         {"properties": 3, "anyOf": 3, "items": [3]},
+        {
+            "$ref": "#/$defs/0",
+            "$defs": {str(at): {"allOf": [{"$ref": f"#/$defs/{at + 1}"}] * 2} for at in range(60)} | {"60": {}},
+        },
     ],
 )
 def test_a_hostile_schema_is_no_obstacle(schema: JSON) -> None:
@@ -306,6 +312,21 @@ def test_a_hostile_schema_is_no_obstacle(schema: JSON) -> None:
     old, new = said("a" * 40 + "!"), said("a" * 41)
     assert verdict(old, old, schema=schema) == "identical"
     assert verdict(old, new, schema=schema) == "value changed"
+
+
+def test_without_jsonschema_every_value_may_be_one() -> None:
+    """It is an extra: where it is missing, a reply is read as JSON, and compared."""
+    program = """
+import sys
+sys.modules["jsonschema"] = None
+from llm_strategy.cassette.verdicts import verdict
+from llm_strategy.values import Response
+schema = {"type": "object", "properties": {"return_value": {"type": "integer"}}, "required": ["return_value"]}
+for text in ('{"return_value":1}', '{"return_value": "x"}', "none"):
+    print(verdict(Response('{"return_value": 1}'), Response(text), schema=schema))
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["cosmetic", "value changed", "no longer parses"]
 
 
 # Properties
@@ -345,6 +366,7 @@ def outputs() -> Iterator[dict[str, Any]]:
 KNOWN = list(outputs())
 
 
+@settings(deadline=None)  # the first one loads what the others use
 @given(st.data(), values)
 def test_any_other_layout_is_cosmetic(data: st.DataObject, value: JSON) -> None:
     """Blanks, line ends, the order of keys, escapes, a fence: none of it is more, whatever is known of the form."""
@@ -353,6 +375,7 @@ def test_any_other_layout_is_cosmetic(data: st.DataObject, value: JSON) -> None:
         assert verdict(old, new, **known) in ("identical", "cosmetic")
 
 
+@settings(deadline=None)  # the first one loads what the others use
 @given(st.data(), values, st.sampled_from(["Here it is:\n{}", "<think>hm {{}}</think>\n{}", "{}\nThat is it."]))
 def test_what_stands_around_a_reply_is_no_change(data: st.DataObject, value: JSON, around: str) -> None:
     """Prose and thoughts leave the value as it was."""
@@ -362,6 +385,7 @@ def test_what_stands_around_a_reply_is_no_change(data: st.DataObject, value: JSO
         assert VERDICTS.index(found) <= VERDICTS.index("same value")
 
 
+@settings(deadline=None)  # the first one loads what the others use
 @given(values, values)
 def test_another_value_is_a_change(old: JSON, new: JSON) -> None:
     """Whatever is known of the form; only 1 and 1.0 are alike."""
@@ -380,6 +404,7 @@ def _plainly(value: JSON) -> str:
     return repr([_plainly(item) for item in value]) if isinstance(value, list) else repr(value)
 
 
+@settings(deadline=None)  # the first one loads what the others use
 @given(st.dictionaries(st.text(), st.integers() | st.text()), st.dictionaries(st.text(), st.integers() | st.text()))
 def test_a_verdict_is_the_same_from_both_sides(old: dict[str, JSON], new: dict[str, JSON]) -> None:
     """As long as both parse."""

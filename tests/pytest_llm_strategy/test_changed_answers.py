@@ -92,7 +92,7 @@ def test_quiet_runs_count_only(afresh: Project) -> None:
     result = afresh.pytest("--llm-record=all", "-q")
     result.stdout.fnmatch_lines([ALL])
     result.stdout.no_fnmatch_line("*return_value.pan*")
-    result.stdout.no_fnmatch_line("*llm-strategy review*")
+    result.stdout.no_fnmatch_line("*accept or reject each*")
 
 
 def test_nothing_is_said_of_what_was_not_asked_again(afresh: Project) -> None:
