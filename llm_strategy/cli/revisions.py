@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from llm_strategy.cli.outcome import CORRUPT, DIFFER, GOOD, MISSING, USAGE
@@ -54,8 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         _check(arguments)
         repository = Repository(Path.cwd())
-        revisions = repository.revisions(str(arguments.old))
-        found = compared(revisions.name, differing(repository, revisions, arguments.rest, problems), problems)
+        name, paths = _named(repository, str(arguments.old), arguments.rest)
+        revisions = repository.revisions(name)
+        found = compared(revisions.name, differing(repository, revisions, paths, problems), problems)
         _write(found, arguments)
     except (NoRepositoryError, WrongUseError) as error:
         missing = isinstance(error, NoRepositoryError) and not is_range(str(arguments.old))
@@ -67,6 +69,13 @@ def run(arguments: argparse.Namespace) -> int:
     for problem in problems:
         print(clean(problem), file=sys.stderr)
     return CORRUPT if problems else DIFFER if found.groups else GOOD
+
+
+def _named(repository: Repository, name: str, rest: Sequence[Path]) -> tuple[str, Sequence[Path]]:
+    """The revisions and the paths of a command; as with git, `A B` stands for `A..B` where B is a revision."""
+    if rest and not is_range(name) and not os.path.lexists(rest[0]) and repository.knows(str(rest[0])):
+        return f"{name}..{rest[0]}", rest[1:]
+    return name, rest
 
 
 def _check(arguments: argparse.Namespace) -> None:

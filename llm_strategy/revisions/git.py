@@ -72,6 +72,17 @@ class Repository:
         old, new = map(self._commit, ends)
         return Revisions(name, self._ancestor(ends, old, new) if parts["dots"] == "..." else old, new)
 
+    def knows(self, name: str) -> bool:
+        """Whether a name is one of a commit."""
+        return self._find(name).returncode == 0
+
+    def holds(self, revisions: Revisions, path: str) -> bool:
+        """Whether either side has a file or folder at a path, which is relative to the root."""
+        if revisions.new is None and os.path.lexists(self.root / path):
+            return True
+        commits = filter(None, revisions[1:])
+        return any(self._git("ls-tree", "-z", commit, "--", path, check=False).stdout for commit in commits)
+
     def changed(self, revisions: Revisions) -> list[Changed]:
         """The YAML files that differ; of one that was renamed both names."""
         if revisions.new is not None:
@@ -102,10 +113,13 @@ class Repository:
         return found
 
     def _commit(self, name: str) -> str:
-        found = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", check=False)
+        found = self._find(name)
         if found.returncode:
             raise UnknownRevisionError(f"git knows no revision {name!r} here{self._cure(name)}")
         return found.stdout.decode().strip()
+
+    def _find(self, name: str) -> subprocess.CompletedProcess[bytes]:
+        return self._git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", check=False)
 
     def _cure(self, name: str) -> str:
         if self._is_shallow:
@@ -114,7 +128,7 @@ class Repository:
                 "out, with `fetch-depth: 0`"
             )
         remote = f"origin/{name}"
-        if not self._git("rev-parse", "--verify", "--quiet", "--end-of-options", remote, check=False).returncode:
+        if self.knows(remote):
             return f", but there is {remote}: write that"
         return ", and there is no file or folder of that name. To see which there are: git log --oneline --all"
 

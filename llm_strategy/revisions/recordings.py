@@ -13,7 +13,7 @@ from llm_strategy.cassette.miss import shown
 from llm_strategy.cassette.naming import NEW_SUFFIX
 from llm_strategy.cassette.obstacle import BEGINNING, FORMAT
 from llm_strategy.errors import CassetteError
-from llm_strategy.revisions.git import WORKING, Repository, Revisions
+from llm_strategy.revisions.git import WORKING, Repository, Revisions, UnknownRevisionError
 
 
 class Recordings(NamedTuple):
@@ -38,8 +38,14 @@ _POINTER = b"version https://git-lfs."
 def differing(
     repository: Repository, revisions: Revisions, paths: Sequence[Path], problems: list[str]
 ) -> Iterator[Sides]:
-    """The cassettes that differ, of those below `paths` if there are any; what cannot be read goes to `problems`."""
+    """The cassettes that differ, of those below `paths` if there are any; what cannot be read goes to `problems`.
+
+    Raises UnknownRevisionError for a path that neither side has.
+    """
     wanted = [os.path.relpath(os.path.realpath(path), os.path.realpath(repository.root)) for path in paths]
+    for path, name in zip(paths, wanted, strict=True):
+        if not repository.holds(revisions, name):
+            raise UnknownRevisionError(f"there is no file or folder {path} on either side of {revisions.name}")
     files = [file for file in repository.changed(revisions) if _is_wanted(file.path, wanted)]
     objects = repository.contents(name for file in files for name in (file.old, file.new) if name)
     for file in files:

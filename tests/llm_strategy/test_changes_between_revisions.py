@@ -191,10 +191,13 @@ def test_several_projects_and_chosen_folders(
         (["."], "1 answer changed, in 1 cassette"),
         (["../bank"], "1 call removed, in 1 cassette"),
         (["cassettes/a.yaml", "../bank/cassettes"], "1 answer changed, 1 call removed, in 2 cassettes"),
-        (["../elsewhere"], "no call differs"),
     ):
-        assert diff("one..two", *paths) == (0 if "no call" in expected else 1)
-        assert capsys.readouterr().out.splitlines()[0] == f"one..two: {expected}"
+        assert diff("one..two", *paths) == diff("one", "two", *paths) == 1
+        assert capsys.readouterr().out.count(f"one..two: {expected}\n") == 2
+    Path("notes.md").touch()
+    assert diff("two", "notes.md") == 0
+    assert diff("one..two", "../elsewhere") == 3
+    assert "there is no file or folder ../elsewhere on either side of one..two" in capsys.readouterr().err
 
 
 def test_odd_names(capsys: Printed) -> None:
