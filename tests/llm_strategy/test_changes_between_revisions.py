@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping
 from html.parser import HTMLParser
@@ -469,3 +470,26 @@ def test_binary_content(capsys: Printed) -> None:
     printed = capsys.readouterr().out
     assert "1 prompt changed" in printed
     assert "photo" in printed
+
+
+def test_the_page_can_be_read_by_everybody() -> None:
+    """In a real browser, light and dark: axe finds no violation, the console says nothing, nothing else is fetched."""
+    browsers = pytest.importorskip("playwright.sync_api", reason="a page is looked at in a real browser")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe checks accessibility").Axe()
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("chromium is not installed")
+    hostile()
+    diff("one..two", "--format", "html", "--output", "page.html")
+    with browsers.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        for scheme in ("light", "dark"):
+            page = browser.new_page(color_scheme=scheme)
+            said: list[str] = []
+            page.on("console", lambda message, said=said: said.append(message.text))
+            page.on("request", lambda request, said=said: said.append(request.url))
+            page.goto(Path("page.html").absolute().as_uri())
+            assert said == [Path("page.html").absolute().as_uri()]
+            found = axe.run(page).response["violations"]
+            assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == []
+        browser.close()
