@@ -13,7 +13,7 @@ from llm_strategy.cassette.replaced import accepted_path
 from llm_strategy.cassette.rerecording import earlier_path
 from llm_strategy.cassette.store import open_file
 from llm_strategy.errors import CassetteError
-from llm_strategy.review.history import History, Rewriting, deciding
+from llm_strategy.review.history import History, Rewriting, deciding, in_order_of_locks
 from llm_strategy.review.pending import Pending
 from llm_strategy.review.sides import Side
 
@@ -62,11 +62,10 @@ def _decide_in(
 ) -> list[Rewriting]:
     """What becomes of one cassette and of what lies beside it. Raises CassetteError; then nothing of it is decided."""
     left = sorted({item.entry.path for item in items if item.source == "left over"})
-    # A run that settles locks them in this order, too.
     earlier = Path(os.path.realpath(earlier_path(cassette)))
     if left and earlier.exists() and earlier not in left:
         left.append(earlier)
-    for path in [*left, cassette]:
+    for path in in_order_of_locks([*left, cassette]):
         locks.enter_context(open_file(path).locked())
     case = _Case(cassette, left)
     done = []

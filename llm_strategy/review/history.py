@@ -6,17 +6,18 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from llm_strategy.cassette.disk import acquire, naming, release, replace_file
 from llm_strategy.cassette.miss import shown
-from llm_strategy.cassette.naming import REPLACED
+from llm_strategy.cassette.naming import NEW_SUFFIX, REPLACED
 from llm_strategy.cassette.replaced import discard, make_folder
-from llm_strategy.cassette.store import CassetteFile
+from llm_strategy.cassette.rerecording import earlier_path, replaced_path
+from llm_strategy.cassette.store import CassetteFile, open_file
 from llm_strategy.errors import CassetteError
 
 _FOLDER = "decisions"
@@ -98,18 +99,32 @@ def _undo(decision: Path) -> str | None:
     except FileNotFoundError:
         # Somebody else has undone it meanwhile.
         return None
-    changed = list(_to_restore(decision, said["files"]))
-    # The other way round: what was accepted is back before anything else goes.
-    for path, before in reversed(changed):
-        _write(path, before)
-    shutil.rmtree(decision)
+    paths = [Path(os.path.normpath(decision.parent / file["path"])) for file in said["files"]]
+    with ExitStack() as locks:
+        for path in in_order_of_locks([path for path in paths if path.parent.name != REPLACED]):
+            locks.enter_context(open_file(path).locked())
+        changed = list(_to_restore(decision, zip(paths, said["files"], strict=True)))
+        # The other way round: what was accepted is back before anything else goes.
+        for path, before in reversed(changed):
+            _write(path, before)
+        shutil.rmtree(decision)
     return str(said["what"])
 
 
-def _to_restore(decision: Path, files: Sequence[dict[str, Any]]) -> Iterator[tuple[Path, bytes | None]]:
+def in_order_of_locks(paths: Sequence[Path]) -> list[Path]:
+    """Cassettes and files of new recordings as a run that settles locks them: else each would wait for the other."""
+
+    def place(path: Path) -> tuple[int, Path]:
+        if not path.name.endswith(NEW_SUFFIX):
+            return 1, path
+        return 2 * (path.name == earlier_path(replaced_path(path)).name), path
+
+    return sorted(paths, key=place)
+
+
+def _to_restore(decision: Path, files: Iterable[tuple[Path, dict[str, Any]]]) -> Iterator[tuple[Path, bytes | None]]:
     """The files that the decision has changed, and what they held. Raises CassetteError where one is another now."""
-    for file in files:
-        path = Path(os.path.normpath(decision.parent / file["path"]))
+    for path, file in files:
         before = None if file["before"] is None else (decision / file["before"]).read_bytes()
         now = path.read_bytes() if path.exists() else None
         if _mark(now) == file["after"]:

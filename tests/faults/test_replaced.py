@@ -101,3 +101,68 @@ def test_in_each_system_call(action: str, how: str, tmp_path: Path, faults: Faul
 
     assert printed[:-1] == []
     assert int(printed[-1]) > 1
+
+
+TOGETHER = """
+import random
+from llm_strategy.review import Review
+
+def asked_afresh(request):
+    return '{"return_value": %d}' % random.randrange(10**6)
+
+guess = llm_strategy(ScriptedModel(asked_afresh, name="test:guess", recorded=True))(echo.__wrapped__)
+
+def run(mode, test):
+    session = Session("cassettes", mode=mode)
+    opened = session.open(Path(f"cassettes/{test}.yaml").absolute(), owner=f"test_x.py::{test}")
+    session.enter(opened)
+    for number in range(4):
+        guess(number)
+    session.leave(opened)
+    session.close(opened, passed=random.random() < 0.8)
+    session.finish()
+
+def recording(times):
+    for _ in range(times):
+        run(random.choice(["all", "all", "new"]), random.choice("ab"))
+
+def deciding(times, kind):
+    for _ in range(times):
+        review = Review("cassettes")
+        found = review.pending()
+        assert not review.problems, review.problems
+        getattr(review, kind)(random.sample(found, len(found) // 2 + bool(found)))
+        if random.random() < 0.3:
+            try:
+                review.undo()
+            except CassetteError as error:
+                assert "cannot be undone" in str(error), error
+
+times = json.loads(sys.argv[1])
+for test in "ab":
+    run("all", test)
+children = {}
+for act in (lambda: recording(times), lambda: deciding(times, "accept"), lambda: deciding(times, "reject")):
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            random.seed()
+            act()
+            code = 0
+        finally:
+            os._exit(code)
+    children[child] = act
+print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
+print(main(["verify"]), [path.name for path in Path().rglob("*.tmp")])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_two_review_while_a_third_records(tmp_path: Path, faults: Faults) -> None:
+    """None waits for another in vain, none fails, and every cassette is good in the end."""
+    printed = output(RECORDING + TOGETHER, json.dumps(faults.trials(12, 200)), cwd=tmp_path, TMPDIR=str(tmp_path))
+    codes, *verified, end = printed.splitlines()
+    assert codes == "[0, 0, 0]"
+    assert all(": good" in line for line in verified)
+    assert end == "0 []"
