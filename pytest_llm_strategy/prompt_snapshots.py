@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from pytest_llm_strategy.scopes import TestScope
 
 
+BEFORE = pytest.StashKey[int]()
+"""How many calls earlier tries of a test have made."""
+
+
 class PromptSnapshots:
     """Compares the calls of a test when its body has ended; `scopes` is where the scope of a test is stashed."""
 
@@ -27,8 +31,10 @@ class PromptSnapshots:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
-        """What a first try of a test has compared says nothing of the next."""
+        """What a first try of a test has asked and compared says nothing of the next."""
+        scope = item.stash[self._scopes]
         item.stash[ASSERTED] = None
+        item.stash[BEFORE] = len(scope.scope.calls) if scope.opened.made else 0
         yield
 
     @pytest.hookimpl(wrapper=True)
@@ -40,19 +46,16 @@ class PromptSnapshots:
             self._compare(item, cut_short=True)
             raise
         # What unittest has caught is raised later; a failed subtest is reported by itself.
-        cut_short = bool(getattr(item, "_excinfo", None)) or self._scopes_of(item).has_failed
+        cut_short = bool(getattr(item, "_excinfo", None)) or item.stash[self._scopes].has_failed_subtests
         self._compare(item, cut_short=cut_short)
 
-    def _scopes_of(self, item: pytest.Item) -> TestScope:
-        return item.stash[self._scopes]
-
     def _compare(self, item: pytest.Item, *, cut_short: bool) -> None:
-        scope = self._scopes_of(item)
+        scope = item.stash[self._scopes]
         asserted = item.stash[ASSERTED]
         if not _is_watched(item, scope) or (asserted is not None and asserted.num_executions):
             return
         snapshot = PromptSnapshot.of(item, scope)
-        calls = scope.scope.calls
+        calls = scope.scope.calls[item.stash[BEFORE] :]
         if cut_short or (scope.missed and not scope.expect_miss):
             if snapshot.exists:
                 snapshot.compare_part(calls)

@@ -163,9 +163,8 @@ class TestScope:
         self._phases["subtest"] = False
 
     @property
-    def has_failed(self) -> bool:
-        """Whether a phase or a subtest has, so far."""
-        return not all(self._phases.values())
+    def has_failed_subtests(self) -> bool:
+        return "subtest" in self._phases
 
     @property
     def passed(self) -> bool:

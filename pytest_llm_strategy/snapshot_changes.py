@@ -66,7 +66,8 @@ class Changes:
     def lines(self) -> list[Line]:
         """The difference by line, each conversation beside what it was; what differs alike in several stands once."""
         found: dict[tuple[Line, ...], list[int]] = {}
-        for pair in self.pairs:
+        # What has changed comes first: of what came or went, all there is to say is said already.
+        for pair in sorted(self.pairs, key=lambda pair: None in pair):
             changed = Session.diff(*(list(_lines(side)) if side else [] for side in pair))
             conversation = pair.new or pair.old
             found.setdefault(tuple(changed), []).append(conversation.calls if conversation else 0)

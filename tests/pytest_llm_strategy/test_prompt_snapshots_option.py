@@ -9,6 +9,18 @@ from tests.pytest_llm_strategy.snapshot_project import files, lighten, read, wri
 
 OPTION = "--llm-prompt-snapshots"
 INI = "llm_prompt_snapshots = true"
+AGAIN = """
+from _pytest.runner import runtestprotocol
+
+def pytest_runtest_protocol(item, nextitem):
+    for last in False, True:
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+        if last or not any(report.failed for report in reports):
+            for report in reports:
+                item.ihook.pytest_runtest_logreport(report=report)
+            return True
+"""
+"""What plugins do that give failed tests another try."""
 FAILS = "    assert not os.environ.get('FAIL')"
 
 
@@ -135,7 +147,7 @@ from hypothesis import given, settings, strategies
 from llm_strategy import CassetteMiss
 from shop import shop
 
-@settings(derandomize=True, max_examples=3, database=None)
+@settings(derandomize=True, max_examples=3, database=None, deadline=None)
 @given(strategies.sampled_from(["a", "b"]))
 def test_given(query):
     shop.find(query)
@@ -181,6 +193,17 @@ def test_a_test_that_is_expected_to_fail(project: Project) -> None:
     result = project.pytest()
     result.assert_outcomes(xfailed=1)
     result.stdout.no_fnmatch_line("*snapshot*failed*")
+
+
+def test_a_second_try(project: Project) -> None:
+    """Where a plugin runs a failed test again, the last try is compared, without what the first has asked."""
+    project.write(conftest=AGAIN)
+    write(project, "import itertools", "TRIES = itertools.count()", "def test_find():", "    n = next(TRIES)")
+    with (project.path / "test_it.py").open("a") as file:
+        file.write("\n    season(n)\n    assert n\n")
+    assert accept(project, passed=1) == ["test_find.md"]
+    assert "month = 1" in read(project)
+    assert "month = 0" not in read(project)
 
 
 # Comparing
