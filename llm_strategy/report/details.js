@@ -114,7 +114,8 @@ function json(text) {
   const made = [];
   let indent = 0;
   let flat = -1;
-  const line = () => made.push(`\n${"  ".repeat(indent)}`);
+  // What nests without end is not laid out any wider.
+  const line = () => made.push(`\n${"  ".repeat(Math.min(indent, 40))}`);
   found.forEach((token, at) => {
     const closes = token === "}" || token === "]";
     if (closes && flat < 0) {
@@ -233,7 +234,7 @@ function callDetail(test, call) {
 }
 
 function toolName(text) {
-  const tool = JSON.parse(text);
+  const tool = (isJSON(text) && JSON.parse(text)) || {};
   return visible(String(tool.name || (tool.function && tool.function.name) || tool.type || "a tool"));
 }
 
