@@ -108,6 +108,7 @@ class _Writing:
         self._config = config
         self._running: dict[str, _Test] = {}
         self._problem: str | None = None
+        self._is_written = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         test = self._running.setdefault(report.nodeid, _Test())
@@ -134,6 +135,16 @@ class _Writing:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
         """After the session itself has ended: only then stand the recordings where they will stand."""
+        self._write()
+
+    def pytest_unconfigure(self) -> None:
+        """Where a fixture fails while an interrupted session ends, pytest goes no further."""
+        self._write()
+
+    def _write(self) -> None:
+        if self._is_written:
+            return
+        self._is_written = True
         self._take(self._gathering.taken(), None)
         for name, test in self._running.items():
             self._report.add(name, **test.told())
@@ -142,6 +153,7 @@ class _Writing:
         except OSError as error:
             self._problem = f"report: {self._path} could not be written: {error.strerror or error}"
 
+    @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._problem is not None:
             terminalreporter.write_line(self._problem, red=True)

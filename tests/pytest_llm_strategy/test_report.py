@@ -232,3 +232,28 @@ def test_answers_that_changed(suite: Project) -> None:
     assert changed["function"] == "Shop.find"
     assert any("answer" in line for line in changed["lines"])
     assert all("changed" not in call for call in tests["test_find"]["calls"])
+
+
+def test_an_interrupted_run_has_a_report(suite: Project) -> None:
+    """What had ended before Ctrl-C is in the report, even where a fixture then fails to end."""
+    suite.write(
+        test_interrupted="""
+import pytest
+from shop import shop
+
+@pytest.fixture(scope="session")
+def failing():
+    yield
+    raise ValueError("it does not end")
+
+def test_before(failing):
+    shop.find("before")
+
+def test_interrupt():
+    shop.find("and then")
+    raise KeyboardInterrupt
+"""
+    )
+    suite.pytest("--llm-record", "--llm-report=report.json", "test_interrupted.py")
+    tests = by_name(json.loads((suite.path / "report.json").read_text()))
+    assert states(tests["test_before"]) == ["recorded"]
