@@ -13,10 +13,10 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 	"$$python" $(USABLE) 2>/dev/null && { echo "$$python"; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint bench install clean
+.PHONY: help demo test faults lint bench screenshots install clean
 
 help:  ## show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: install  ## record a small suite, replay it, change a prompt, see the miss
 	@$(BIN)/python examples/demo.py $(ARGS)
@@ -43,6 +43,10 @@ lint: install  ## style, types and the floors of the architecture
 bench: install  ## speed beside the floor, vcrpy, cassetter and pytest-recording
 	@$(BIN)/python benchmarks/replay.py $(ARGS)
 	@$(BIN)/python benchmarks/http.py $(patsubst %.json,%-http.json,$(ARGS))
+	@$(BIN)/python benchmarks/review.py $(patsubst %.json,%-review.json,$(ARGS))
+
+screenshots: install  ## make the pictures in docs/images; needs a chromium
+	@$(BIN)/python docs/screenshots.py
 
 clean:  ## remove the environment and the caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist

@@ -89,6 +89,14 @@ def test_the_wheel_holds_both_packages_and_no_others(wheel: Path) -> None:
     assert {"llm_strategy/py.typed", "pytest_llm_strategy/py.typed", f"{metadata}/licenses/LICENSE"} <= set(names)
 
 
+def test_the_wheel_holds_what_is_no_python(wheel: Path) -> None:
+    """The parts of the report's page, and how the review's screen looks."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    page = {f"llm_strategy/report/{name}" for name in ("report.html", "report.css", "report.js", "details.js")}
+    assert page | {"llm_strategy/review/screen/screen.tcss"} <= names
+
+
 def test_the_metadata_names_the_core_dependencies_only(wheel: Path) -> None:
     """What is not behind an extra is what every user gets."""
     with zipfile.ZipFile(wheel) as archive:

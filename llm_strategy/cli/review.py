@@ -81,9 +81,9 @@ def _wrong_use(arguments: argparse.Namespace) -> str | None:
 
 def _ask(review: Review, *, plain: bool) -> int:
     if not plain and _has_screen():
-        from llm_strategy.review.screen import run as run_screen  # type: ignore[import-not-found,unused-ignore]
+        from llm_strategy.review.screen import run as run_screen
 
-        return int(run_screen(review))
+        return run_screen(review)
     return walk(review)
 
 
@@ -91,7 +91,7 @@ def _has_screen() -> bool:
     """Whether there is a terminal that a screen can be drawn on, and what draws it."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
         return False
-    return find_spec("textual") is not None and find_spec("llm_strategy.review.screen") is not None
+    return find_spec("textual") is not None
 
 
 def _undo(review: Review) -> int:
