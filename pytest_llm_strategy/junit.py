@@ -24,6 +24,8 @@ class Properties:
         self._session = session
         self._test = test
         self._of_tests = config.getini("junit_family") != "xunit2"
+        # So that what was recorded within `use_cassette` blocks is known of the test around them.
+        session.reported = session.reported or self._of_tests
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from llm_strategy.cassette.child import of_children
 from llm_strategy.cassette.miss import shown
 from llm_strategy.cassette.tokens import Count, Tally
 
@@ -18,11 +19,16 @@ def figures(scope: CassetteScope) -> dict[str, object]:
 
     `calls` counts those of models that are never recorded, too.
     """
-    answered, misses = list(scope.calls), scope.misses
+    homes = list(_homes(scope))
+    misses = [miss for home in homes for miss in home.misses]
+    children = list(of_children(scope))
+    answered = [*scope.calls, *children]
     if not answered and not misses:
         return {}
-    kept = {key for key, _ in scope.usage.recorded}
-    recorded = [call for call in answered if not call.replayed and call.key in kept]
+    recorded = [call for call in children if not call.replayed]
+    for home in homes:
+        # Those of models that are never recorded have no place among what was used of the cassette.
+        recorded += [call for place, call in home.calls.placed() if place in home.usage.calls and not call.replayed]
     tokens = Tally()
     tokens.saved.replayed(answered)
     for call in recorded:
@@ -37,6 +43,13 @@ def figures(scope: CassetteScope) -> dict[str, object]:
         **({"causes": "; ".join(causes)} if causes else {}),
         "cassette": shown(scope.path),
     }
+
+
+def _homes(scope: CassetteScope) -> Iterator[CassetteScope]:
+    """The scope, and the blocks in it."""
+    yield scope
+    for block in scope.blocks:
+        yield from _homes(block)
 
 
 def totals(account: Account) -> dict[str, object]:

@@ -102,6 +102,25 @@ def test_the_default_family_keeps_to_its_schema(tests: Project) -> None:
     assert not any(found.values())
 
 
+def test_blocks_and_child_processes_count(tests: Project) -> None:
+    """What a test records in a block of its own, or in a process that it starts, is its own; an unrecorded model's is not."""
+    tests.write(
+        test_shop="import subprocess\nimport sys\nfrom llm_strategy import ScriptedModel, override, use_cassette\n"
+        "from shop import shop\n\n"
+        "def test_all():\n"
+        "    shop.find('own')\n"
+        "    with use_cassette('block.yaml'):\n"
+        "        shop.find('block')\n"
+        "    with override(model=ScriptedModel(['{\"return_value\": []}'])):\n"
+        "        shop.find('scripted')\n"
+        "    subprocess.run([sys.executable, '-c', 'from shop import shop; shop.find(\"child\")'], check=True)\n"
+    )
+    recorded = properties(tests, *XUNIT1, "--llm-record")["test_all"]
+    assert [recorded[f"llm_{name}"] for name in ("calls", "recorded", "replayed", "missed")] == ["4", "3", "0", "0"]
+    replayed = properties(tests, *XUNIT1)["test_all"]
+    assert [replayed[f"llm_{name}"] for name in ("calls", "recorded", "replayed", "missed")] == ["4", "0", "3", "0"]
+
+
 def test_an_unknown_price_is_left_out(tests: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is never zero: the tokens are there, what they cost is not."""
     monkeypatch.delenv("LLM_STRATEGY_PRICES")
