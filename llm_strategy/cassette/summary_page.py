@@ -125,8 +125,6 @@ def _answers(changed: Sequence[Changed]) -> Iterator[Section]:
             causes = f", {' and '.join(map(code, answer.causes))}" if answer.causes else ""
             head = f"**{answer.verdict}**: {code(answer.function or 'a call')} in {code(answer.test)}{causes}"
             yield Section("changed answer", f"{head}\n\n{_cut(chr(10).join(answer.lines))}\n")
-    if any(answer.verdict != "identical" for answer in changed):
-        yield Section("", f"To accept or reject each of them: {code('llm-strategy review')}\n")
 
 
 def _cut(text: str, language: str = "text") -> str:

@@ -133,7 +133,7 @@ def test_annotations_begin_a_line_where_tests_print(github: Project) -> None:
     github.pytest("--llm-record")
     change_docstrings(github)
     github.write(conftest="def pytest_terminal_summary(terminalreporter):\n    terminalreporter.write('open')\n")
-    for options in (("-s",), ("-q",), ("-v",), ("--color=yes",)):
+    for options in (("-s", "-v"), ("-q", "--color=yes")):
         assert len(annotations(github.pytest(*options))) == 1
 
 
@@ -171,7 +171,6 @@ def test_other_answers_are_warnings(github: Project) -> None:
     page = summary(github)
     assert "### 3 recorded answers asked again: 2 value changed, 1 cosmetic" in page
     assert page.count("**value changed**: ") == 2
-    assert "llm-strategy review" in page
 
 
 def test_an_expected_miss_is_no_error(github: Project) -> None:
@@ -258,23 +257,25 @@ def test_the_summary_is_appended(github: Project) -> None:
     assert page.count("## Model calls\n") == 2
 
 
-@pytest.mark.parametrize("there", [0, MIB - 9_000, MIB - 600, MIB - 100, MIB + 5])
-def test_the_summary_of_a_step_stays_below_the_limit(github: Project, there: int) -> None:
+def test_the_summary_of_a_step_stays_below_the_limit(github: Project) -> None:
     """GitHub drops a page of more than 1 MiB: what has no room is left out and counted, whatever was there already."""
-    (github.path / "summary.md").write_text("x" * there, encoding="utf-8")
     write_functions(github, 60)
     github.pytest("--llm-record")
-    (github.path / "summary.md").write_text("x" * there, encoding="utf-8")
     change_docstrings(github)
-    github.pytest()
-    page = summary(github)[there:]
-    assert len(summary(github).encode()) <= max(MIB, there)
-    assert page.count("**1 call in 1 test**") == 60 or "Left out here" in page or page == ""
-    if there == MIB - 9_000:
-        shown = page.count("**1 call in 1 test**")
-        assert shown > 10
-        assert f"**Left out here, because the page would be too long: {60 - shown} causes.**" in page
-        assert page.rstrip().endswith("causes.**")
+    shown = {}
+    for there in (0, MIB - 9_000, MIB - 600, MIB - 100, MIB + 5):
+        (github.path / "summary.md").write_text("x" * there, encoding="utf-8")
+        github.pytest()
+        assert len(summary(github).encode()) <= max(MIB, there)
+        shown[there] = summary(github)[there:]
+    counts = [page.count("**1 call in 1 test**") for page in shown.values()]
+    assert counts[0] == 60
+    assert 60 > counts[1] > 5
+    assert counts[2:] == [0, 0, 0]
+    assert "Left out" not in shown[0]
+    told = f"**Left out here, because the page would be too long: {60 - counts[1]} causes.**"
+    assert shown[MIB - 9_000].rstrip().endswith(told)
+    assert shown[MIB + 5] == ""
 
 
 def test_hostile_text_stays_text(github: Project, monkeypatch: pytest.MonkeyPatch) -> None:
