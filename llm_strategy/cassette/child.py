@@ -79,9 +79,12 @@ class _ChildScope(CassetteScope):
         return turn
 
     def keep(self, error: CassetteMiss, ask: Ask | None = None) -> CassetteMiss:
-        key = ask.request.key if ask else ""
-        self._tell({"miss": (str(error), {name: getattr(error, name) for name in _TOLD}), "key": key})
-        return super().keep(error, ask)
+        known = len(self.misses)
+        super().keep(error, ask)
+        if len(self.misses) > known:
+            key = ask.request.key if ask else ""
+            self._tell({"miss": (str(error), {name: getattr(error, name) for name in _TOLD}), "key": key})
+        return error
 
     def note(self, text: str) -> None:
         self._tell({"note": text})

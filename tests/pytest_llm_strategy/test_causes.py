@@ -261,6 +261,34 @@ def test_two_changes_are_two_causes(project: Project) -> None:
     assert (one.cause, list(one.tests)) == ("the argument 'note' of rate (.text)", ["test_notes.py::test_rate"])
 
 
+CHILD_TEST = """
+import subprocess, sys
+
+ASK = '''
+from notes import gist
+for _ in range(2):
+    try:
+        gist("a")
+    except BaseException:
+        pass
+'''
+
+def test_child():
+    subprocess.run([sys.executable, "-c", ASK], check=True)
+"""
+
+
+def test_what_a_child_process_misses_is_told_once(project: Project) -> None:
+    """With the place of the docstring, and the command of the test that has started it."""
+    project.write(conftest=TELLING, notes=DECORATED, test_child=CHILD_TEST)
+    paste(project, "pytest --llm-record")
+    project.edit("notes.py", "one sentence", "two sentences")
+    project.pytest().assert_outcomes(failed=1)
+    (group,) = told(project)
+    assert (group.cause, group.calls, group.file, group.line) == ("the docstring of gist", 1, "notes.py", 13)
+    assert "asked 2, " in paste(project, group.command)
+
+
 def test_a_command_can_be_pasted(project: Project) -> None:
     """Whatever the parameters of a test are, in the folder in which pytest was started, and with its cassettes."""
     folder, options = "below", " --llm-cassettes 'other place'"
