@@ -67,11 +67,12 @@ class Turn:
     long the model has taken so far, where it was asked.
     """
 
+    seconds: float | None = None
+
     def __init__(self, logs: Sequence[Place], ask: Ask, occurrence: int) -> None:
         self.ask = ask
         self.occurrence = occurrence
         self.call: Call | None = None
-        self.seconds: float | None = None
         self._logs = list(logs)
 
     def acquire(self, blocking: bool = True) -> bool:  # noqa: ARG002  # what asks nobody waits for nobody

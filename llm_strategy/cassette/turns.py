@@ -32,11 +32,13 @@ class Teller(Protocol):
 class _PaidTurn(Turn):
     """A call that may cost something, which a budget may not allow."""
 
+    # Of the class, since a replayed call sets neither.
+    _reservation: Reservation | None = None
+    _waits_until: float | None = None
+
     def __init__(self, scope: Teller, places: Sequence[Place], ask: Ask, occurrence: int) -> None:
         super().__init__(places, ask, occurrence)
         self._teller = scope
-        self._reservation: Reservation | None = None
-        self._waits_until: float | None = None
 
     def reserve(self, blocking: bool = True) -> bool:
         # Loaded here because replaying, which most runs only do, spends nothing.

@@ -170,3 +170,49 @@ def test_what_is_no_price_is_a_usage_error(project: Project) -> None:
     result = project.pytest()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*llm_prices: 'counter:model cheap' is no price: write a model*"])
+
+
+STREAMS = """
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+from llm_strategy import llm_strategy
+from shop import MODEL
+
+@llm_strategy(MODEL)
+def tell(query: str) -> Iterator[str]:
+    "Tell something."
+
+@llm_strategy(MODEL)
+def atell(query: str) -> AsyncIterator[str]:
+    "Tell something."
+
+def test_stream():
+    assert list(tell("a"))
+
+def test_asynchronous_stream():
+    async def read():
+        return [piece async for piece in atell("a")]
+    assert asyncio.run(read())
+"""
+
+
+def test_streams_count(priced: Project) -> None:
+    """A stream is refused when its first piece is wanted, and what was read of one is spent."""
+    priced.write(test_shop=STREAMS)
+    result = priced.pytest("--llm-record", "--llm-budget=0")
+    result.assert_outcomes(failed=2)
+    assert priced.asked == 0
+    assert not_asked(result) == 2
+    priced.pytest("--llm-record", "--llm-budget=20").assert_outcomes(passed=2)
+
+
+def test_calls_at_import_count(priced: Project) -> None:
+    """Live calls that belong to no test are refused as well."""
+    priced.write(
+        test_shop="from shop import shop\n\nFOUND = shop.find('light')\n\ndef test_found():\n    assert FOUND\n"
+    )
+    result = priced.pytest("--llm-record=live", "--llm-budget=0")
+    result.assert_outcomes(errors=1)
+    assert priced.asked == 0
+    priced.pytest("--llm-record=live", "--llm-budget=20").assert_outcomes(passed=1)
