@@ -96,7 +96,7 @@ def _fenced(lines: Sequence[str], language: str) -> str:
 def _left_out(paper: _Paper, comparison: Comparison) -> str:
     if not paper.calls:
         return ""
-    causes = f", {number(paper.causes, 'cause')} among them whole" if paper.causes else ""
+    causes = f", among them all of {number(paper.causes, 'cause')}" if paper.causes else ""
     name = clean(comparison.name)
     command = f": {_code(f'llm-strategy diff {shlex.quote(name)}')}" if len(name) < _NAME // 2 else ""
     return f"<p>Left out, for want of room: {number(paper.calls, 'call')}{causes}. To see all{command}</p>\n"
