@@ -37,8 +37,9 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument("paths", nargs="*", type=Path, help="cassettes, or folders of them (default: cassettes)")
     command.add_argument("--list", action="store_true", help="list what is pending, by its causes")
     command.add_argument("--json", action="store_true", help="the list as one JSON object")
-    for name, what in (("accept", "accept"), ("reject", "bring back the old recordings of")):
-        text = f"{what} every call of this cause; repeatable"
+    meant = "its number in the list, its text or a part of it, the id of a call, or all; repeatable"
+    for name, what in (("accept", "let go of"), ("reject", "bring back")):
+        text = f"{what} the old recordings of a cause: {meant}"
         command.add_argument(f"--{name}", metavar="CAUSE", action="append", default=[], help=text)
     command.add_argument("--undo", action="store_true", help="undo the last decision")
     command.add_argument("--dry-run", action="store_true", help="only say what --accept and --reject would do")

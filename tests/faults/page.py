@@ -59,6 +59,10 @@ SECTIONS: Mapping[str, Sequence[Row]] = {
             [_MODES],
         ),
         Row(
+            "What a run replaces or removes is kept until it is accepted. Killed, or failing, in any system call, neither a run nor a decision loses a recording that was accepted; two may review while a third records",
+            tests=["tests/faults/test_replaced.py"],
+        ),
+        Row(
             "8 threads record 50 calls each into one cassette",
             ["threads"],
             faults=["threads on one cassette", "threads in one block"],
