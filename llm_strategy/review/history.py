@@ -57,7 +57,8 @@ class History:
         self._keep(what, rewritings)
         for path, _, after in rewritings:
             _write(path, after)
-        for old in self.decisions()[:-_KEPT]:
+        # Those that have a point before their name were never carried out: their process was killed before.
+        for old in (*self.decisions()[:-_KEPT], *self._place.glob(".[0-9]*")):
             shutil.rmtree(old, ignore_errors=True)
 
     def _keep(self, what: str, rewritings: Sequence[Rewriting]) -> None:
