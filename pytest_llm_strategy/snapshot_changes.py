@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import NamedTuple
 
 from llm_strategy import Request, Session
@@ -16,8 +17,8 @@ Line = tuple[str, str, Sequence[tuple[int, int]]]
 Compare = Callable[[Request, Request], Sequence[str]]
 _MOST_PAIRED = 100_000
 """So many pairs of conversations are compared; of more, the first belongs to the first."""
-_MOST_EXPLAINED = 1000
-"""So many conversations are compared for why they differ: one change of a template is the same in all of them."""
+_MOST_EXPLAINED = 200
+"""For so many different changes the reason is sought."""
 _RENAMED = 0.75
 """The share of their lines that two conversations have in common where one function is the other renamed."""
 _MOST_CAUSES = 10
@@ -41,16 +42,27 @@ class Changes:
         if cut_short:
             self.pairs = [Pair(_begun(pair), pair.new) for pair in self.pairs if pair.new is not None]
 
+    @cached_property
+    def _differences(self) -> list[tuple[Pair, tuple[Line, ...]]]:
+        """What becomes of the lines of each conversation."""
+        return [(pair, tuple(Session.diff(*(_lines(side) if side else [] for side in pair)))) for pair in self.pairs]
+
     def causes(self, compare: Compare) -> list[str]:
         """Short phrases, each with the number of calls that it concerns, the most frequent first."""
+        alike: dict[tuple[str, ...], list[Pair]] = {}
+        for pair, lines in self._differences:
+            if pair.old and pair.new and pair.old.text != pair.new.text:
+                # What differs in the same lines differs for the same reason; to find it takes milliseconds.
+                changed = (mark + text for mark, text, _ in lines if mark in "-+?")
+                alike.setdefault((_name(pair.new), *changed), []).append(pair)
         counted: Counter[str] = Counter()
-        changed = [(old, new) for old, new in self.pairs if old and new and old.text != new.text]
-        for old, new in changed[:_MOST_EXPLAINED]:
-            for cause in compare(old.request(), new.request()):
-                counted[cause] += max(old.times, new.times)
+        for (old, new), *others in list(alike.values())[:_MOST_EXPLAINED]:
+            if old and new:
+                times = sum(max(was.times, now.times) for was, now in [(old, new), *others] if was and now)
+                counted.update(dict.fromkeys(compare(old.request(), new.request()), times))
         phrases = [f"{cause}{_number(times)}" for cause, times in counted.most_common()]
-        if len(changed) > _MOST_EXPLAINED:
-            phrases.append(f"{len(changed) - _MOST_EXPLAINED:,} more conversations")
+        if len(alike) > _MOST_EXPLAINED:
+            phrases.append(f"{len(alike) - _MOST_EXPLAINED:,} more changes")
         phrases += self._came_and_went()
         more = [f"{len(phrases) - _MOST_CAUSES} more"] if len(phrases) > _MOST_CAUSES + 1 else []
         return phrases[: _MOST_CAUSES + (not more)] + more
@@ -67,10 +79,9 @@ class Changes:
         """The difference by line, each conversation beside what it was; what differs alike in several stands once."""
         found: dict[tuple[Line, ...], list[int]] = {}
         # What has changed comes first: of what came or went, all there is to say is said already.
-        for pair in sorted(self.pairs, key=lambda pair: None in pair):
-            changed = Session.diff(*(list(_lines(side)) if side else [] for side in pair))
+        for pair, changed in sorted(self._differences, key=lambda difference: None in difference[0]):
             conversation = pair.new or pair.old
-            found.setdefault(tuple(changed), []).append(conversation.calls if conversation else 0)
+            found.setdefault(changed, []).append(conversation.calls if conversation else 0)
         equal = sum(found.pop((), ()))
         shown: list[Line] = []
         for lines, calls in found.items():
@@ -107,16 +118,18 @@ def _begun(pair: Pair) -> Conversation | None:
     return replace(pair.old.upto(len(pair.new.pieces)), times=pair.new.times)
 
 
-def _lines(conversation: Conversation) -> Iterator[tuple[str, str]]:
+def _lines(conversation: Conversation) -> list[tuple[str, str]]:
     """The lines of a section, each with the title of what it belongs to, and a blank one."""
     lines = [*conversation.text.split("\n"), ""]
     if conversation.times > 1:
         lines[0] += f" ({conversation.times} times)"
     name = title = _name(conversation)
+    titled: list[tuple[str, str]] = []
     for line, inside in zip(lines, fences(lines), strict=True):
         if not inside and line.startswith("### "):
             title = f"{name}, {line.removeprefix('### ').replace('`', '')}"
-        yield title, line
+        titled.append((title, line))
+    return titled
 
 
 # Which conversation is which
