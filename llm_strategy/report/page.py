@@ -10,14 +10,15 @@ from importlib.resources import files
 
 from llm_strategy.values import JSON
 
+_SCRIPTS = ("texts.js", "details.js", "list.js", "report.js")
+"""In this order: the last one opens the page, and needs what the others define."""
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
 def page(data: JSON) -> bytes:
     """The report as a page. What it shows is data in it, and becomes text by nothing but `textContent`."""
     style = _file("report.css")
-    # Functions first, then what uses them as soon as the page opens.
-    script = _file("details.js") + _file("report.js")
+    script = "".join(map(_file, _SCRIPTS))
     filled = {
         "policy": _policy(style, script),
         "style": style,
