@@ -91,7 +91,7 @@ def _call(call: Call, state: str, home: CassetteScope, scrub: _Scrub) -> dict[st
         "seconds": call.seconds,
     }
     if state != "unrecorded":
-        data |= {"occurrence": call.occurrence, "cassette": shown(home.path), "line": _line(home, call)}
+        data |= {"occurrence": call.occurrence, "cassette": conceal(shown(home.path)), "line": _line(home, call)}
     return _filled(data)
 
 
@@ -157,7 +157,7 @@ def _miss(miss: CassetteMiss, home: CassetteScope, scrub: _Scrub) -> dict[str, J
         **_filled({"function": miss.function}),
         "state": "missed",
         **asked,
-        "cassette": shown(home.path),
+        "cassette": conceal(shown(home.path)),
         "miss": known,
     }
 

@@ -141,6 +141,7 @@ def test_no_secret_stands_in_it(suite: Project, monkeypatch: pytest.MonkeyPatch)
         import os
         import pytest
         from llm_strategy import ScriptedModel, llm_strategy
+        from shop import shop
 
         @llm_strategy(ScriptedModel(lambda request: '{"return_value": "%s"}' % os.environ["SHOP_API_KEY"]))
         def echo(text: str) -> str:
@@ -149,11 +150,16 @@ def test_no_secret_stands_in_it(suite: Project, monkeypatch: pytest.MonkeyPatch)
         @pytest.mark.parametrize("key", [os.environ["SHOP_API_KEY"]])
         def test_secret(key):
             assert echo(key + " sk-proj-" + "Ab3" * 16) == ""
+
+        @pytest.mark.parametrize("key", [os.environ["SHOP_API_KEY"]])
+        def test_missed(key):
+            shop.find(key)
         """.replace("\n        ", "\n")
     )
-    suite.pytest("--llm-record", "--llm-report=report.html")
+    suite.pytest("--llm-report=report.html")
     page = (suite.path / "report.html").read_text()
-    assert "test_secret" in page
+    assert "test_secret[" in page
+    assert "test_missed[" in page
     assert "a-secret-of-this-machine" not in page
     # pytest has cut one of them already.
     assert "Ab3" * 16 not in page
