@@ -87,11 +87,9 @@ def _sections(account: Account, mode: str) -> Iterator[Section]:
     """The parts of the page, the most important first."""
     groups = account.groups if mode != "dry" else []
     if groups:
-        tests = len({test for group in groups for test in group.tests})
-        causes = f"{len(groups)} cause{_s(groups)}"
-        yield Section("", f"### {_count(tests, 'test')} asked what no recording answers: {causes}\n")
+        yield Section("", _missed(groups, account.command))
     for group in groups:
-        yield Section("cause", _cause(group, account.diffs.get(group.cause, "")))
+        yield Section("cause", _cause(group, account.diffs.get(group.cause, ""), alone=len(groups) == 1))
     yield from _answers(account.changed)
     if account.changing_values:
         told = "Recorded prompts hold what differs from run to run, so that no recording will answer them"
@@ -101,15 +99,21 @@ def _sections(account: Account, mode: str) -> Iterator[Section]:
         yield Section("remark", f"{folded('Notes', _cut(chr(10).join(account.notes)))}\n")
 
 
-def _cause(group: Group, diff: str) -> str:
+def _missed(groups: Sequence[Group], command: str) -> str:
+    tests = len({test for group in groups for test in group.tests})
+    head = f"### {_count(tests, 'test')} asked what no recording answers: {_count(len(groups), 'cause')}\n"
+    return f"{head}\nTo record all of it:\n\n{fenced(command, 'console')}\n" if command else head
+
+
+def _cause(group: Group, diff: str, *, alone: bool) -> str:
     place = f" ({code(f'{group.file}:{group.line}')})" if group.file else ""
     head = f"**{_count(group.calls, 'call')} in {_count(len(group.tests), 'test')}**: {code(group.cause)}{place}"
     tests = folded(_count(len(group.tests), "test"), _cut("\n".join(group.tests)))
     parts = [head, tests]
     if diff:
         parts.append(folded("what changed", _cut(diff, "diff")))
-    if group.command:
-        parts += ["To record all of them:", fenced(group.command, "console")]
+    if group.command and not alone:
+        parts += ["To record these alone:", fenced(group.command, "console")]
     return "\n\n".join(parts) + "\n"
 
 
@@ -138,7 +142,3 @@ def _cut(text: str, language: str = "text") -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
-
-
-def _s(things: Sequence[object]) -> str:
-    return "s" * (len(things) != 1)
