@@ -13,6 +13,7 @@ from llm_strategy.cassette.pairing import pairs
 from llm_strategy.cassette.run import asked_in
 from llm_strategy.cassette.store import open_file
 from llm_strategy.cassette.verdicts import Verdict
+from llm_strategy.difference.replies import ReplyDifference
 from llm_strategy.errors import CassetteError, PromptError
 from llm_strategy.prompt import Prompt
 from llm_strategy.redaction import conceal
@@ -92,7 +93,10 @@ def _output(signature: Signature | None) -> Output | None:
 def _changed(scope: CassetteScope, found: Change) -> Changed:
     assert found.new is not None
     assert found.verdict is not None
-    lines = () if found.verdict == "identical" else tuple(map(conceal, found.reply.lines()))
+    # How many tokens it took is no part of what is said.
+    fields = [place for place in found.reply.fields if not place.path.startswith("usage.")]
+    said = ReplyDifference(fields, found.reply.diff).lines() if found.verdict != "identical" else []
+    lines = tuple(map(conceal, said))
     path = shown(scope.path)
     owner = scope.rules.owner or path
     return Changed(owner, path, found.new.function, found.verdict, tuple(found.causes), lines)

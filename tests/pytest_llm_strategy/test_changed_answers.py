@@ -77,10 +77,11 @@ def test_all_are_counted_by_verdict(afresh: Project, options: tuple[str, ...]) -
     result.stdout.fnmatch_lines([ALL, "  to look at them, and accept or reject each: llm-strategy review"])
     result.stdout.fnmatch_lines_random(
         [
-            "  test_shop.py::test_find[[]warm]: find: value changed",
-            "    - return_value.pot: 2",
-            "    + return_value.pan: 3",
-            "  test_shop.py::test_find[[]wet]: find: no longer parses",
+            "  with the same prompt:",
+            "    test_shop.py::test_find[[]warm], find",
+            "      - return_value.pot: 2",
+            "      + return_value.pan: 3",
+            "    test_shop.py::test_find[[]wet], find, no longer parses",
         ]
     )
     assert result.stdout.str().count("answers asked afresh") == 1
@@ -109,7 +110,7 @@ def test_a_changed_prompt_has_the_old_answer_beside_it(afresh: Project) -> None:
     afresh.edit("shop.py", "The prices of the goods", "The prices, in euro, of the goods")
     result = afresh.pytest("--llm-record")
     result.stdout.fnmatch_lines([ALL])
-    result.stdout.fnmatch_lines_random(["    + return_value.pan: 3"])
+    result.stdout.fnmatch_lines_random(["      + return_value.pan: 3"])
 
 
 def test_a_test_that_fails_because_of_the_new_answer_shows_it(afresh: Project) -> None:
@@ -121,7 +122,8 @@ def test_a_test_that_fails_because_of_the_new_answer_shows_it(afresh: Project) -
     result.stdout.fnmatch_lines(
         [
             "answers asked afresh: 1 value changed",
-            "  test_shop.py::test_find*: find: value changed (the docstring of find)",
+            "  because of the docstring of find:",
+            "    test_shop.py::test_find[[]warm]",
         ]
     )
 
@@ -199,7 +201,7 @@ def test_many_answers_and_long_ones_are_cut(project: Project) -> None:
         reply = json.dumps({"return_value": {f"item{at}": price for at in range(10)}})
         answers(project, **dict.fromkeys(names, reply))
         result = project.pytest("--llm-record=all")
-    result.stdout.fnmatch_lines(["    and 4 more lines (-v shows all)", "  and 2 more answers (-v shows all)"])
+    result.stdout.fnmatch_lines(["      and 4 more lines (-v shows all)", "  and 2 more answers (-v shows all)"])
     assert result.stdout.str().count("1 -> 2") == 30
     answers(project, **dict.fromkeys(names, reply.replace(": 2", ": 3")))
     result = project.pytest("--llm-record=all", "-v")
