@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from llm_strategy import project_rules
 from llm_strategy.known_secrets import Known, known
@@ -204,12 +205,12 @@ def find_known(text: str) -> str | None:
 
 def conceal(text: str) -> str:
     """The text without secrets; folders stay, since they say where something is."""
-    return without_secrets(known().scrub(text))
+    return without_secrets((_settled[-1].secrets if _settled else known()).scrub(text))
 
 
 def scrub(text: str) -> str:
     """The text fit to be written, reported or raised."""
-    return _scrubbing(known())(text)
+    return (_settled[-1].scrub if _settled else _scrubbing(known()))(text)
 
 
 def _scrubbing(secrets: Known) -> Callable[[str], str]:
@@ -228,7 +229,7 @@ def _naming(home: str) -> tuple[Rule, ...]:
 
 def scrub_reply(text: str) -> str:
     """A reply fit to be written: as `scrub`, but with only those folders replaced that name a user."""
-    return _scrubbing_replies(known())(text)
+    return (_settled[-1].scrub_reply if _settled else _scrubbing_replies(known()))(text)
 
 
 def _scrubbing_replies(secrets: Known) -> Callable[[str], str]:
@@ -236,10 +237,33 @@ def _scrubbing_replies(secrets: Known) -> Callable[[str], str]:
     return lambda text: hide(_without_folders(_without_shapes(secrets.scrub(text), lines), folders))
 
 
-def scrubbing() -> tuple[Callable[[str], str], Callable[[str], str], Known]:
-    """The functions `scrub` and `scrub_reply` for what is written together: the machine is looked at once."""
+class Scrubbing(NamedTuple):
+    """`scrub` and `scrub_reply` for what is written together, and what is secret."""
+
+    scrub: Callable[[str], str]
+    scrub_reply: Callable[[str], str]
+    secrets: Known
+
+
+_settled: list[Scrubbing] = []
+
+
+def scrubbing() -> Scrubbing:
+    """What scrubs many texts: the machine is looked at once."""
+    if _settled:
+        return _settled[-1]
     secrets = known()
-    return _scrubbing(secrets), _scrubbing_replies(secrets), secrets
+    return Scrubbing(_scrubbing(secrets), _scrubbing_replies(secrets), secrets)
+
+
+@contextmanager
+def settled() -> Iterator[None]:
+    """Take the machine as it is now for all that is scrubbed in the block: thousands of texts that a command shows."""
+    _settled.append(scrubbing())
+    try:
+        yield
+    finally:
+        _settled.pop()
 
 
 class Opaque(str):

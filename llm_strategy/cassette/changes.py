@@ -36,7 +36,8 @@ _MOST_SHOWN = 6
 class Change:
     """A call that differs. `causes` and `prompt` say how its request does, `reply` how its answer does.
 
-    `output` is the form of the reply, where the function that asks is at hand.
+    `output` is the form of the reply, where the function that asks is at hand; `schema` the one that was asked for,
+    where the request has been read.
     """
 
     kind: Kind
@@ -46,16 +47,18 @@ class Change:
     prompt: str = ""
     reply: ReplyDifference = field(default_factory=lambda: ReplyDifference(()))
     output: Output | None = field(default=None, repr=False, compare=False)
+    schema: JSON = field(default=None, repr=False, compare=False)
 
     @cached_property
     def verdict(self) -> Verdict | None:
         """What the new answer makes of the old one; None where one of them is missing."""
         if self.old is None or self.new is None:
             return None
-        schema: JSON = None
-        with suppress(CassetteError):
+        schema = self.schema
+        if self.output is None and self.kind != "prompt changed":
             # Of answers to equal requests the requests need not be sound.
-            schema = self.new.request.output_schema if self.output is None else None
+            with suppress(CassetteError):
+                schema = self.new.request.output_schema
         return verdict(self.old.response, self.new.response, output=self.output, schema=schema)
 
     @property
@@ -124,8 +127,9 @@ def change(pair: Pair, output: Output | None = None) -> Change:
     reply = _reply_difference(old.response, new.response)
     if old.key == new.key:
         return Change("answer changed" if reply else "equal", old, new, reply=reply, output=output)
-    causes, diff = _prompt_difference(old.request, new.request)
-    return Change("prompt changed", old, new, causes, diff, reply, output)
+    request = new.request
+    causes, diff = _prompt_difference(old.request, request)
+    return Change("prompt changed", old, new, causes, diff, reply, output, request.output_schema)
 
 
 def _prompt_difference(old: Request, new: Request) -> tuple[Sequence[str], str]:

@@ -27,7 +27,7 @@ from llm_strategy.cli.places import files
 from llm_strategy.cli.recordings import AmbiguousKey, add_folder, is_key, with_key
 from llm_strategy.difference.hunks import visible
 from llm_strategy.errors import CassetteError
-from llm_strategy.redaction import each_text, scrub_reply
+from llm_strategy.redaction import each_text, scrub_reply, settled
 from llm_strategy.values import JSON
 
 
@@ -67,6 +67,7 @@ def add(command: argparse.ArgumentParser) -> None:
     revisions.add(command)
 
 
+@settled()
 def run(arguments: argparse.Namespace) -> int:
     if _are_revisions(arguments.old, arguments.rest):
         return revisions.run(arguments)

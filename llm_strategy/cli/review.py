@@ -22,7 +22,7 @@ from llm_strategy.cli.pending_text import calls_in_tests, listed, one_line
 from llm_strategy.cli.places import counted, printable
 from llm_strategy.cli.walk import walk
 from llm_strategy.errors import CassetteError
-from llm_strategy.redaction import each_text, scrub_reply
+from llm_strategy.redaction import each_text, scrub_reply, settled
 from llm_strategy.review import Pending, Review
 from llm_strategy.values import JSON
 
@@ -46,6 +46,7 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument("--plain", action="store_true", help="ask line by line, also where there is a screen")
 
 
+@settled()
 def run(arguments: argparse.Namespace) -> int:
     if (problem := _wrong_use(arguments)) is not None:
         print(problem, file=sys.stderr)

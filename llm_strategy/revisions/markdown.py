@@ -6,11 +6,11 @@ nobody and makes no links: between `<code>` tags, escaped, or in a fence that is
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Sequence
 from html import escape
 
+from llm_strategy.markdown import fenced
 from llm_strategy.revisions.comparison import Comparison, Group, Located, clean, number, size, told_verdicts
 
 LIMIT = 65_536
@@ -60,7 +60,7 @@ def _add_group(paper: _Paper, group: Group) -> None:
     tests = ", ".join(map(_code, group.tests[:_TESTS]))
     more = f" and {len(group.tests) - _TESTS:,} more" if len(group.tests) > _TESTS else ""
     named = f"<p>In {tests}{more}</p>\n\n"
-    prompt = _fenced(group.prompt, "diff") if group.prompt else ""
+    prompt = _block(group.prompt, "diff")
     if not (paper.add(head + named + prompt, keep=keep) or paper.add(head, keep=keep)):
         paper.causes += 1
         paper.calls += len(group.calls)
@@ -73,7 +73,7 @@ def _add_group(paper: _Paper, group: Group) -> None:
 def _call(call: Located) -> str:
     verdict = f": <b>{call.change.verdict}</b>" if call.change.verdict else ""
     lines = call.lines()
-    shown = _fenced(lines, "diff" if call.change.verdict is None or call.change.reply.diff else "text") if lines else ""
+    shown = _block(lines, "diff" if call.change.verdict is None or call.change.reply.diff else "text")
     return f"<p>{_code(call.owner)}, {_code(call.name)} ({_code(call.place)}){verdict}</p>\n\n{shown}"
 
 
@@ -87,10 +87,8 @@ def _code(text: str) -> str:
     return f"<code>{escape(shown if len(shown) <= _NAME else shown[: _NAME - 3] + '...')}</code>"
 
 
-def _fenced(lines: Sequence[str], language: str) -> str:
-    longest = max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return "\n".join([f"{fence}{language}", *lines, fence]) + "\n\n"
+def _block(lines: Sequence[str], language: str) -> str:
+    return fenced("\n".join(lines), language) + "\n\n" if lines else ""
 
 
 def _left_out(paper: _Paper, comparison: Comparison) -> str:

@@ -25,7 +25,7 @@ from llm_strategy import (
 )
 from llm_strategy.cassette.pieces import scrubbed_events
 from llm_strategy.known_secrets import known
-from llm_strategy.redaction import find_known, paragraphs, placeholders, scrub, scrub_reply
+from llm_strategy.redaction import conceal, find_known, paragraphs, placeholders, scrub, scrub_reply, settled
 from llm_strategy.secret_rules import PRIVATE_KEY, SECRETS, Rule, capitals, hexadecimal, mixed
 from tests.llm_strategy.answers import counting, reply
 
@@ -423,3 +423,13 @@ def test_a_credential_in_pieces_is_replaced(tmp_path: Path, monkeypatch: pytest.
     assert texts == ["say <openai-key> again", ""]
     untouched = [{"data": {"text": "a"}}, {"data": {"text": "b"}}]
     assert scrubbed_events(untouched, scrub_reply) == untouched
+
+
+def test_many_texts_are_scrubbed_of_what_the_environment_held_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that shows thousands of them looks at the machine once."""
+    monkeypatch.setenv("SOME_API_KEY", "first-secret-of-this-machine")
+    with settled():
+        monkeypatch.delenv("SOME_API_KEY")
+        shown = [scrubs("first-secret-of-this-machine") for scrubs in (scrub, scrub_reply, conceal)]
+    assert shown == ["<SOME_API_KEY>"] * 3
+    assert scrub("first-secret-of-this-machine") == "first-secret-of-this-machine"
