@@ -6,6 +6,7 @@ of its teardown: so it is there even when that process crashes later.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -47,6 +48,11 @@ def _check(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise IsADirectoryError(0, "it is a folder")
+        if path.exists() and not path.is_file():
+            # A device, a pipe: opening one may wait for its reader.
+            if not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return
         with tempfile.TemporaryFile(dir=path.parent):
             pass
         if path.exists():

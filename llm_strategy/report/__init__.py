@@ -113,6 +113,7 @@ class Report:
     def write(self, path: Path) -> None:
         """Write the page, or the data alone where the name ends in `.json`; the file is replaced as a whole.
 
+        What is no file of its own, such as a device, a pipe or a link, stays what it is and is written through.
         Raises OSError.
         """
         import json
@@ -123,7 +124,10 @@ class Report:
         path.parent.mkdir(parents=True, exist_ok=True)
         data = self.data()
         text = json.dumps(data).encode("ascii") if path.suffix == ".json" else page(data)
-        replace_file(path, [text], durable=False)
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            path.write_bytes(text)
+        else:
+            replace_file(path, [text], durable=False)
 
 
 def _price(call: Mapping[str, JSON]) -> str | None:

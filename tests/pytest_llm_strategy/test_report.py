@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -212,6 +214,22 @@ def test_a_path_that_cannot_be_written_is_told_at_the_start(suite: Project) -> N
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines([f"ERROR: --llm-report: *{name} cannot be written: *"])
     assert suite.asked == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_pipe_or_a_link_stays_what_it_is(suite: Project) -> None:
+    """What is no file of its own, as a device is none, is written through and never replaced by a file."""
+    link, pipe, read = suite.path / "latest.json", suite.path / "pipe.json", list[bytes]()
+    link.symlink_to("kept.json")
+    os.mkfifo(pipe)
+    reader = Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    suite.pytest("--llm-record", f"--llm-report={link}")
+    suite.pytest(f"--llm-report={pipe}")
+    reader.join(30)
+    assert (link.is_symlink(), pipe.is_fifo()) == (True, True)
+    assert all(json.loads(text)["tests"] for text in [(suite.path / "kept.json").read_text(), *read])
+    assert read
 
 
 def test_without_the_option_nothing_is_loaded(suite: Project) -> None:
