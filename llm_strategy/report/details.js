@@ -4,8 +4,11 @@ function drawDetail() {
   const test = selectedTest();
   const call = test && state.call !== "" ? test.calls[Number(state.call) - 1] : null;
   const pane = $("detail");
+  const inside = pane.contains(document.activeElement);
   pane.replaceChildren(...(call ? callDetail(test, call) : test ? testDetail(test) : overview()));
   pane.scrollTop = 0;
+  // What had the focus is gone: the next key, and a screen reader, go on from here.
+  if (inside) pane.focus({ preventScroll: true });
   document.title = test ? `${test.short} \u2013 model calls` : "Model calls";
   highlight();
 }

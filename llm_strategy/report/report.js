@@ -203,7 +203,8 @@ function step(by) {
   if (!rows.length) return;
   const at = rows.findIndex((row) => row.dataset.key === selectedKey());
   const next = at < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, at + by));
-  select(rows[next].dataset.key, document.body.dataset.view === "list");
+  // Who walks on from within the details stays in them.
+  select(rows[next].dataset.key, !$("detail").contains(document.activeElement));
 }
 
 $("list").addEventListener("click", (event) => {

@@ -341,6 +341,24 @@ def test_everything_goes_by_keys(viewer: Viewer) -> None:
     assert viewer.title() == "Overview"
 
 
+def test_the_focus_goes_along(viewer: Viewer) -> None:
+    """After a click, too, the keys move the focus with the choice; within the details it stays in them."""
+    page = viewer.page
+    focused = "document.activeElement.id || document.activeElement.querySelector('.name').textContent"
+    page.get_by_text("test_patience", exact=True).click()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    assert viewer.title().startswith("find")
+    assert page.evaluate(focused) == "find"
+    page.keyboard.press("Enter")
+    page.keyboard.press("j")
+    assert page.evaluate(focused) == "detail"
+    page.locator("#detail .crumbs .link").focus()
+    page.keyboard.press("Enter")
+    assert viewer.title().startswith("test_patience")
+    assert page.evaluate(focused) == "detail"
+
+
 def test_focus_is_seen(viewer: Viewer) -> None:
     """What has the focus has an outline."""
     viewer.page.keyboard.press("j")
