@@ -53,12 +53,16 @@ function words(line, other) {
   if (other === undefined) return [visible(line)];
   let start = 1;
   while (start < line.length && line[start] === other[start]) start += 1;
-  while (start > 1 && /\w/.test(line[start - 1])) start -= 1;
+  // A word that differs is marked whole; one that only stands beside what differs is not.
+  const inWord = (at) => /\w/.test(line[at] || "") || /\w/.test(other[at] || "");
+  while (start > 1 && /\w/.test(line[start - 1]) && inWord(start)) start -= 1;
   let end = 0;
   while (end < Math.min(line.length, other.length) - start && line.at(-1 - end) === other.at(-1 - end)) end += 1;
-  while (end > 0 && /\w/.test(line.at(-end))) end -= 1;
+  const endsInWord = (text) => text.length - end > start && /\w/.test(text.at(-1 - end));
+  while (end > 0 && /\w/.test(line.at(-end)) && (endsInWord(line) || endsInWord(other))) end -= 1;
   if (start - 1 + end < line.length / 4) return [visible(line)];
-  return [visible(line.slice(0, start)), el("mark", {}, visible(line.slice(start, line.length - end))), visible(line.slice(line.length - end))];
+  const differs = line.slice(start, line.length - end);
+  return [visible(line.slice(0, start)), differs && el("mark", {}, visible(differs)), visible(line.slice(line.length - end))];
 }
 
 // JSON, laid out by its own letters: numbers keep all their digits. What fits on a line stays on one.
