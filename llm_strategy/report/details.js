@@ -279,6 +279,12 @@ function modelTable(asked, saved) {
   )));
 }
 
+// In lower case and of the same length, which a few letters (\u0130) lose.
+const lowerCase = (text) => {
+  const lower = text.toLowerCase();
+  return lower.length === text.length ? lower : text.replace(/./gsu, (letter) => (letter.toLowerCase().length === letter.length ? letter.toLowerCase() : letter));
+};
+
 // What was searched for is marked where it stands, without a change to the page.
 function highlight() {
   if (!window.CSS || !CSS.highlights) return;
@@ -288,7 +294,7 @@ function highlight() {
   const ranges = [];
   const walker = document.createTreeWalker($("detail"), NodeFilter.SHOW_TEXT);
   while (walker.nextNode() && ranges.length < 1000) {
-    const text = walker.currentNode.textContent.toLowerCase();
+    const text = lowerCase(walker.currentNode.textContent);
     for (let at = text.indexOf(wanted); at >= 0 && ranges.length < 1000; at = text.indexOf(wanted, at + wanted.length)) {
       const range = new Range();
       range.setStart(walker.currentNode, at);

@@ -86,7 +86,7 @@ def test_patience():
     find("patience")
 
 def test_wordy():
-    find("wordy")
+    find("wordy \u0130\u0130\u0130 dotted")
 
 def test_photo():
     describe({PIXEL!r})
@@ -248,6 +248,11 @@ def test_search_looks_through_everything(viewer: Viewer) -> None:
     page.locator("#list .row").first.click()
     page.locator("#detail .calls button").first.click()
     assert page.evaluate("CSS.highlights.get('found').size") > 0
+    page.fill("#search", "DOTTED")
+    viewer.wait("document.getElementById('count').textContent === '1 test, 1 call'")
+    page.locator("#list .row").first.click()
+    page.locator("#detail .calls button").first.click()
+    assert page.evaluate("[...CSS.highlights.get('found')].map(String)") == ["dotted"]
     page.fill("#search", "nowhere at all")
     viewer.wait("document.getElementById('count').textContent === 'Nothing fits'")
 
