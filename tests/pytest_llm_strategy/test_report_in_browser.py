@@ -366,12 +366,16 @@ def test_the_focus_goes_along(viewer: Viewer) -> None:
 
 
 def test_focus_is_seen(viewer: Viewer) -> None:
-    """What has the focus has an outline."""
+    """What has the focus has an outline, but the name of the file above a row is outside of it."""
+    outline = "(style => style.outlineStyle + style.outlineWidth)"
     viewer.page.keyboard.press("j")
-    outline = viewer.page.evaluate(
-        "getComputedStyle(document.activeElement).outlineStyle + getComputedStyle(document.activeElement).outlineWidth"
-    )
-    assert outline == "solid2px"
+    row = "document.activeElement"
+    assert viewer.page.evaluate(f"{outline}(getComputedStyle({row}))") == "none0px"
+    assert viewer.page.evaluate(f"{outline}(getComputedStyle({row}.querySelector('.name'), '::before'))") == "solid2px"
+    above = f"{row}.querySelector('.file').getBoundingClientRect().bottom - {row}.getBoundingClientRect().top"
+    assert viewer.page.evaluate(above) == pytest.approx(29, abs=1)
+    viewer.page.keyboard.press("j")
+    assert viewer.page.evaluate(f"{outline}(getComputedStyle({row}))") == "solid2px"
 
 
 def test_retries_are_a_tree(viewer: Viewer) -> None:
