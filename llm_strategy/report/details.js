@@ -189,8 +189,7 @@ function testDetail(test) {
       ["price", price(test.calls.filter((call) => call.state !== "missed"))],
     ]),
     ...test.missed.map((call) => missDetail(test, call)),
-    test.changed.length ? el("h2", {}, "Answers that changed") : "",
-    ...test.changed.map(changeDetail),
+    test.changed.length ? section("Answers that changed", ...test.changed.map(changeDetail)) : "",
     test.error ? el("details", { class: "folded", open: !test.missed.length }, el("summary", {}, "What pytest reports"), textBlock(test.error, "")) : "",
     test.calls.length ? section("Calls", callLinks(test, links)) : "",
   ].filter(Boolean);
