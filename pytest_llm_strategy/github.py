@@ -154,7 +154,8 @@ def _append(path: Path, session: Session, hint: str) -> None:
     """Add the page to what other programs of this step have written, as far as there is room."""
     try:
         there = path.stat().st_size if path.exists() else 0
-        page = session.account.page(mode=session.mode, room=_PAGE - there - 2, hint=hint)
+        with session.priced():
+            page = session.account.page(mode=session.mode, room=_PAGE - there - 2, hint=hint)
         if page:
             with path.open("a", encoding="utf-8", errors="replace", newline="\n") as file:
                 file.write(("\n\n" if there else "") + page)

@@ -246,6 +246,20 @@ def test_the_summary_has_totals(github: Project, monkeypatch: pytest.MonkeyPatch
     assert "| replayed | 1 | 1,200 | 300 | `saved $1.50` |" in summary(github)
 
 
+def test_the_summary_has_the_prices_of_the_project(github: Project) -> None:
+    """What `llm_prices` says counts for the page as it does for the terminal."""
+    github.write(
+        shop=PROJECT.replace("ScriptedModel,", "Response, ScriptedModel, Usage,").replace(
+            """'{"return_value": "fine"}'""", """Response('{"return_value": "fine"}', usage=Usage(1000, 100))"""
+        )
+        + FUNCTION.format(number=0),
+        test_shop="from shop import ask0\n\ndef test_ask():\n    assert ask0('how?') == 'fine'\n",
+    )
+    (github.path / "tox.ini").write_text("[pytest]\nllm_prices =\n    counter:model 1000 1000\n")
+    github.pytest("--llm-record").stdout.fnmatch_lines(["  asking cost $1.10"])
+    assert "| recorded | 1 | 1,000 | 100 | `spent $1.10` |" in summary(github)
+
+
 def test_the_summary_is_appended(github: Project) -> None:
     """What other programs of the step have written stays, and a second run of pytest has its own part."""
     (github.path / "summary.md").write_text("# Other\nno line end", encoding="utf-8")
