@@ -97,10 +97,12 @@ class _Case:
         old, new = item.change.old, item.change.new
         if item.source == "left over":
             return self._left[item.entry.path].holds(new) and self._cassette.holds(old)
+        if item.stays and not self._cassette.holds(old):
+            return False
         return self._had_accepted and self._accepted.holds(old) and self._cassette.holds(new)
 
     def decide(self, item: Pending, accept: bool) -> None:
-        old, new = item.change.old, item.change.new
+        old, new = None if item.stays else item.change.old, item.change.new
         if item.source == "left over":
             self._decide_left(item, accept)
         elif accept:

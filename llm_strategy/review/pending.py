@@ -9,9 +9,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-from llm_strategy.cassette.changes import Change, changes
+from llm_strategy.cassette.changes import Change, change, changes
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.miss import shown
+from llm_strategy.cassette.pairing import pairs
 from llm_strategy.cassette.replaced import accepted_path, apart
 from llm_strategy.cassette.rerecording import earlier_path, new_path, replaced_path
 from llm_strategy.cassette.store import CassetteFile, open_file
@@ -33,7 +34,8 @@ class Pending:
 
     `source` says whether its old recording was replaced in the cassette, or its new one was left over, beside the
     cassette, by a test that failed. `causes` is never empty. `test` names the test or fixture that recorded the
-    cassette, and where several share it, the cassette. The same call has the same `id` in another process.
+    cassette, and where several share it, the cassette. `stays` says that the old recording stands in the cassette as
+    well, so that no decision moves it. The same call has the same `id` in another process.
     """
 
     id: str
@@ -42,6 +44,7 @@ class Pending:
     change: Change = field(compare=False)
     causes: tuple[str, ...] = field(compare=False)
     test: str = field(default="", compare=False)
+    stays: bool = field(default=False, compare=False)
 
     @property
     def entry(self) -> Entry:
@@ -58,9 +61,26 @@ class Pending:
 def replaced_in(cassette: Path) -> list[Pending]:
     """How a cassette differs from its accepted state. Raises CassetteError or OSError."""
     old, new = open_file(accepted_path(cassette)), open_file(cassette)
-    found = changes(*apart(old.entries, new.entries))
+    gone, came = apart(old.entries, new.entries)
+    found, went = changes(gone, came), set(gone)
+    kept = [entry for entry in old.entries if entry not in went]
+    stays = _in_other_words(kept, [one.new for one in found if one.old is None and one.new is not None])
     test = _test(cassette, new if new.entries else old)
-    return [_pending(cassette, "replaced", change, test) for change in found]
+    return [_pending(cassette, "replaced", stays.get(one.new, one), test, stays=one.new in stays) for one in found]
+
+
+def _in_other_words(kept: Sequence[Entry], added: Sequence[Entry]) -> dict[Entry | None, Change]:
+    """Of added calls those whose prompt has changed, beside old recordings that the run has left where they are.
+
+    It does so where a test has failed, or not all parameters of one have run. A call with another input, or with more
+    messages, may as well be one that the test makes besides.
+    """
+    said = [
+        change(pair)
+        for pair in (pairs(kept, added) if added else ())
+        if pair.old and pair.new and len(pair.old.request.messages) == len(pair.new.request.messages)
+    ]
+    return {one.new: one for one in said if one.kind == "prompt changed" and not one.has_other_input}
 
 
 def left_over_in(file: Path) -> list[Pending]:
@@ -86,10 +106,10 @@ def _test(cassette: Path, file: CassetteFile) -> str:
     return recorded_by if isinstance(recorded_by, str) else shown(cassette)
 
 
-def _pending(cassette: Path, source: Source, change: Change, test: str) -> Pending:
+def _pending(cassette: Path, source: Source, change: Change, test: str, *, stays: bool = False) -> Pending:
     causes = tuple(change.causes) or (_CAUSES.get(change.kind, change.kind),)
     said = "\n".join([os.path.realpath(cassette), source, *_said(change.old), *_said(change.new)])
-    return Pending(_digits(said), cassette, source, change, causes, test)
+    return Pending(_digits(said), cassette, source, change, causes, test, stays)
 
 
 def _said(entry: Entry | None) -> Iterator[str]:

@@ -263,6 +263,31 @@ def test_a_recording_that_took_two_sessions() -> None:
     assert item.test == "test_x.py::test"
 
 
+def test_a_changed_prompt_whose_test_has_failed() -> None:
+    """The new answer is shown beside the old one, which stays in the cassette whatever is decided."""
+    run("x.yaml", {"lamp": 1, "pot": 2})
+    before = Path("x.yaml").read_bytes()
+    run("x.yaml", {"lamp": 7}, doc="Find it.", passed=False)
+    review = Review(".")
+    (item,) = review.pending()
+    assert said([item]) == [("replaced", "prompt changed", ("the docstring of find",))]
+    assert (item.change.verdict, answers("x.yaml")) == ("value changed", [1, 2, 7])
+    review.reject([item])
+    assert Path("x.yaml").read_bytes() == before
+    review.undo()
+    review.accept(review.pending())
+    assert review.pending() == []
+    assert answers("x.yaml") == [1, 2, 7]
+    assert (replayed("x.yaml", "lamp"), replayed("x.yaml", "lamp", doc="Find it.")) == (1, 7)
+
+
+def test_a_further_call_whose_test_has_failed() -> None:
+    """With another argument it is no call that was recorded before."""
+    run("x.yaml", {"lamp": 1})
+    run("x.yaml", {"lamp": 1, "pot": 2}, passed=False)
+    assert said(Review(".").pending()) == [("replaced", "added", ("asked for the first time",))]
+
+
 def test_equal_requests_keep_their_order() -> None:
     """The n-th answer to a request that is asked several times is the n-th again after a rejection."""
     numbers = iter(range(1, 7))
