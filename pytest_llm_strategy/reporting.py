@@ -11,10 +11,12 @@ import json
 import os
 import tempfile
 from collections.abc import Generator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest._io import TerminalWriter
 
 from llm_strategy import Report, Session
 from pytest_llm_strategy.scopes import FixtureScopes, TestScope
@@ -128,7 +130,7 @@ class _Writing:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self._report.add(report.nodeid, kind="collection", outcome="error", error=report.longreprtext)
+            self._report.add(report.nodeid, kind="collection", outcome="error", error=_text(report))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -188,7 +190,7 @@ class _Test:
         self.worker = getattr(report, "worker_id", None) or _worker(report)
         outcome = _outcome(report)
         if outcome not in ("passed", "skipped", "xfailed"):
-            self.errors.append(report.longreprtext)
+            self.errors.append(_text(report))
         if _RANK.index(outcome) > _RANK.index(self.outcome):
             self.outcome = outcome
 
@@ -207,6 +209,15 @@ def _outcome(report: pytest.TestReport) -> str:
     if report.failed and report.when in ("setup", "teardown"):
         return "error"
     return report.outcome if report.outcome in _RANK else "failed"
+
+
+def _text(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """What pytest shows of a failure; its own `longreprtext` is without the indentation of the first line."""
+    written = StringIO()
+    writer = TerminalWriter(written)
+    writer.hasmarkup = False
+    report.toterminal(writer)
+    return written.getvalue().strip("\n").rstrip()
 
 
 def _worker(report: Any) -> str | None:

@@ -135,6 +135,12 @@ def test_misses_are_told_with_their_difference(suite: Project) -> None:
     assert "Find goods, best first." in text_of(data, call)
 
 
+def test_a_failure_is_shown_as_pytest_shows_it(suite: Project) -> None:
+    """Its first line is indented as the others are."""
+    shown = by_name(data_of(suite, "--llm-record"))["test_failing"]["error"]
+    assert shown.startswith("    def test_failing():\n        shop.find(")
+
+
 def test_no_secret_stands_in_it(suite: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prompts that are not recorded, and what a failed test shows, are scrubbed as recordings are."""
     monkeypatch.setenv("SHOP_API_KEY", "a-secret-of-this-machine")
@@ -228,7 +234,7 @@ def test_a_pipe_or_a_link_stays_what_it_is(suite: Project) -> None:
     suite.pytest(f"--llm-report={pipe}")
     reader.join(30)
     assert (link.is_symlink(), pipe.is_fifo()) == (True, True)
-    assert all(json.loads(text)["tests"] for text in [(suite.path / "kept.json").read_text(), *read])
+    assert all(json.loads(text)["tests"] for text in [(suite.path / "kept.json").read_bytes(), *read])
     assert read
 
 
