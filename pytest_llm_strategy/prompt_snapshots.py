@@ -70,11 +70,12 @@ def _is_watched(item: pytest.Item, scope: TestScope) -> bool:
 
 def _fail(snapshot: PromptSnapshot) -> None:
     """Fail the test with all that is to be said; an assertion's explanation would be cut off after a few lines."""
-    last = snapshot.last
+    last, config = snapshot.last, snapshot.test_location.item.config
     if last.exception is not None:
         raise last.exception
-    file = os.path.relpath(last.snapshot_location)
+    # Not of the folder that the test is in by now.
+    file = os.path.relpath(last.snapshot_location, config.invocation_params.dir)
     head = f"the prompts of this test are not those in {file}" if last.recalled_data is not None else ""
-    with colors(snapshot.test_location.item.config):
+    with colors(config):
         lines = snapshot.explanation()
     raise pytest.fail.Exception("\n".join([*([head] if head else []), *lines]), pytrace=False)

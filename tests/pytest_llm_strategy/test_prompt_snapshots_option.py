@@ -234,6 +234,15 @@ def test_a_changed_prompt_fails_the_test(project: Project, options: list[str]) -
     project.pytest(*options).assert_outcomes(passed=1, failed=1)
 
 
+def test_the_transcript_is_named_from_where_pytest_was_started(project: Project) -> None:
+    """A test that goes to another folder does not change how its transcript is named."""
+    write(project, "def test_find(monkeypatch, tmp_path):", "    monkeypatch.chdir(tmp_path)", "    season(1)")
+    accept(project, passed=1)
+    project.edit("it.py", "of a month", "that a month is in")
+    result = project.pytest()
+    result.stdout.fnmatch_lines(["the prompts of this test are not those in __snapshots__/test_it/test_find.md"])
+
+
 def test_a_test_without_a_transcript_fails(project: Project) -> None:
     """What nobody has accepted is no pass; a test that no longer makes calls has an unused transcript."""
     write(project, "def test_find():", "    season(1)")
