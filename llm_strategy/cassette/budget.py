@@ -10,7 +10,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from llm_strategy.cassette.estimate import largest_usage
 from llm_strategy.cassette.journal import ledger, tell
 from llm_strategy.cassette.miss import place
+from llm_strategy.cassette.modes import Mode
 from llm_strategy.context import Ask
 from llm_strategy.errors import CassetteMiss
 from llm_strategy.pricing import INSTALL, dollars, is_installed, price
@@ -122,20 +123,20 @@ class Budget:
         self._numbers = count()
         self._lock = threading.Lock()
 
-    def reserve(self, ask: Ask, *, blocking: bool, deadline: float) -> Reservation | None:
-        """Set aside what a call may cost. Raises CassetteMiss where that is not left.
+    def reserve(self, ask: Ask, mode: Mode, *, blocking: bool, deadline: float) -> Reservation | None:
+        """Set aside what a call may cost. Raises CassetteMiss where that is not left; the `mode` says what to do then.
 
         None, where it might be once the calls in flight have been answered: unless `blocking`, and until `deadline`.
         """
         while True:
             late = time.monotonic() > deadline
             with self._written():
-                found = self._try(ask, late=late, alone=blocking)
+                found = self._try(ask, mode, late=late, alone=blocking)
             if found is not None or not blocking:
                 return found
             time.sleep(_POLL)
 
-    def _try(self, ask: Ask, *, late: bool, alone: bool) -> Reservation | None:
+    def _try(self, ask: Ask, mode: Mode, *, late: bool, alone: bool) -> Reservation | None:
         totals, model = self._totals, ask.request.model
         kind = json.dumps([ask.site.function, model])
         usage = largest_usage(ask.request, totals.longest.get(kind))
@@ -153,16 +154,16 @@ class Budget:
         tell(self.ledger, ["closed"])
         has_limit = "max_tokens" in ask.request.settings
         taken = f"{usage.input_tokens:,} input and {usage.output_tokens:,} output tokens"
-        raise self._refused(ask, cost, f"{taken}{'' if has_limit else _ASSUMED}")
+        raise self._refused(ask, mode, cost, f"{taken}{'' if has_limit else _ASSUMED}")
 
-    def _refused(self, ask: Ask, cost: Decimal, taken: str) -> CassetteMiss:
+    def _refused(self, ask: Ask, mode: Mode, cost: Decimal, taken: str) -> CassetteMiss:
         spent, in_flight = dollars(self._totals.spent), self._totals.in_flight
         waiting = f", and {dollars(in_flight)} set aside for calls that are being asked" if in_flight else ""
-        amount = self.limit if cost <= self.limit and self.limit else "USD, with what it may cost"
+        amount = str(self.limit) if cost <= self.limit and self.limit else "USD, with what it may cost"
         text = (
             f"{_asker(ask)} is not asked: the budget of {dollars(self.limit)} ({_OPTION}) does not allow it\n"
             f"spent so far: {spent}{waiting}\nthis call may cost: up to {dollars(cost)} ({taken})\n\n"
-            f"What was recorded is kept. A run with a budget of its own goes on: pytest --llm-record {_OPTION}={amount}"
+            f"{_GOING_ON.get(mode, _GOING_ON['new'])}{_OPTION}={'USD' if mode == 'live' else amount}"
         )
         cause = f"the budget of {dollars(self.limit)} ({_OPTION}) is used up"
         return CassetteMiss(text, request=ask.request, function=ask.site.function, causes=(cause,), **place(ask.site))
@@ -190,6 +191,12 @@ class Budget:
                 self._totals.take_in(*json.loads(line))
 
 
+_GOING_ON: Mapping[Mode, str] = {
+    "live": "Nothing that is asked here is recorded, so that the next run asks all of it again: allow more with ",
+    "all": "Tests that have passed have their new answers, others keep the old ones. A run with a budget of its own "
+    "asks for\nthose that it names: pytest TESTS --llm-record=all ",
+    "new": "What was recorded is kept. A run with a budget of its own goes on: pytest --llm-record ",
+}
 _ASSUMED = ", as many as may come where no max_tokens is set"
 
 

@@ -16,6 +16,7 @@ from llm_strategy.values import Response
 
 if TYPE_CHECKING:
     from llm_strategy.cassette.budget import Reservation
+    from llm_strategy.cassette.modes import Mode
     from llm_strategy.cassette.observation import Observation
     from llm_strategy.cassette.scope import CassetteScope
 
@@ -35,6 +36,7 @@ class _PaidTurn(Turn):
     # Of the class, since a replayed call sets neither.
     _reservation: Reservation | None = None
     _waits_until: float | None = None
+    _mode: Mode = "live"
 
     def __init__(self, scope: Teller, places: Sequence[Place], ask: Ask, occurrence: int) -> None:
         super().__init__(places, ask, occurrence)
@@ -49,7 +51,7 @@ class _PaidTurn(Turn):
             return True
         self._waits_until = self._waits_until or budget.patience()
         try:
-            self._reservation = limit.reserve(self.ask, blocking=blocking, deadline=self._waits_until)
+            self._reservation = limit.reserve(self.ask, self._mode, blocking=blocking, deadline=self._waits_until)
         except CassetteMiss as refused:
             self._teller.account.refused()
             self._teller.keep(refused, self.ask)
@@ -89,6 +91,7 @@ class CassetteTurn(_PaidTurn):
     ) -> None:
         super().__init__(scope, places, ask, occurrence)
         self._scope = scope
+        self._mode = scope.rules.mode
         self._held: object = None
         self._entry: Entry | None = None
         self._outgrown: Entry | None = None

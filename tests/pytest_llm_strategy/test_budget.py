@@ -110,12 +110,19 @@ def test_find():
     priced.pytest("--llm-record", "--llm-budget=0").assert_outcomes(failed=1)
 
 
-@pytest.mark.parametrize("mode", ["live", "all"])
-def test_other_modes_count(priced: Project, mode: str) -> None:
-    """Whatever asks spends: afresh, or without cassettes."""
+@pytest.mark.parametrize(
+    ("mode", "advice"),
+    [
+        ("live", "Nothing that is asked here is recorded, *: allow more with --llm-budget=USD"),
+        ("all", "those that it names: pytest TESTS --llm-record=all --llm-budget=8"),
+    ],
+)
+def test_other_modes_count(priced: Project, mode: str, advice: str) -> None:
+    """Whatever asks spends: afresh, or without cassettes. Neither goes on by itself, and the message says what to do."""
     result = priced.pytest(f"--llm-record={mode}", "--llm-budget=8")
     assert 3 <= priced.asked <= 7
     assert not_asked(result) == 8 - priced.asked
+    result.stdout.fnmatch_lines([advice])
 
 
 def test_child_processes_threads_and_coroutines_share_it(priced: Project) -> None:
