@@ -170,6 +170,11 @@ COMMANDS: list[tuple[list[str], str]] = [
     ([f"{RECORD} a.py::b"], f"{RECORD} a.py::b"),
     ([f"{RECORD} 'a.py::b[x y]'"], f"{RECORD} 'a.py::b[x y]'"),
     ([f"{RECORD} 'a.py::b[{n} y]'" for n in range(9)], f"{RECORD} a.py::b"),
+    (
+        [f"{RECORD} 'a.py::C::b[x y]'", f"{RECORD} a.py::C::b[z]", f"{RECORD} a.py::c[z]"],
+        f"{RECORD} a.py::C::b 'a.py::c[z]'",
+    ),
+    ([f"{RECORD} 'a[b]/c.py::d[{n}]'" for n in range(2)], f"{RECORD} 'a[b]/c.py::d'"),
     ([f"{RECORD} a.py::b{n}" for n in range(9)], f"{RECORD} a.py"),
     ([f"{RECORD} 'a b.py::b{n}'" for n in range(9)], f"{RECORD} 'a b.py'"),
     (
@@ -192,7 +197,7 @@ COMMANDS: list[tuple[list[str], str]] = [
 
 @pytest.mark.parametrize(("commands", "expected"), COMMANDS)
 def test_one_command_does_the_work_of_many(commands: list[str], expected: str) -> None:
-    """By the names of few tests, without their parameters where these are many, by files, or for all tests."""
+    """By the names of few tests, without their parameters where these are several, by files, or for all tests."""
     assert one_command(commands) == expected
 
 
