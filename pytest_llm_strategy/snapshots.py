@@ -93,8 +93,9 @@ class PromptSnapshot(SnapshotAssertion):
             # What is asked after a fault is no prompt of the test: its plain run compares them.
             self._post_assert()
             return True
+        # Here, since syrupy takes an error of its own serializing for a difference, which `!=` passes.
+        self._text = transcript(_asked(data))
         if self.update_snapshots or self.update_new_snapshots_only:
-            self._text = transcript(_asked(data))
             _refuse_credentials(self._text)
         try:
             if self.scope.expect_miss or not self.scope.missed:

@@ -267,10 +267,17 @@ def test_requests_need_no_model(project: Project) -> None:
 
 def test_other_data_is_refused(project: Project) -> None:
     """Comparing an answer is no prompt snapshot, and the failure says what is."""
-    write(project, "def test_find(prompt_snapshot):", "    assert season(1) == prompt_snapshot")
-    result = project.pytest("--snapshot-update")
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*TypeError: 'spring' is neither call nor request*llm_calls*"])
+    write(
+        project,
+        "def test_find(prompt_snapshot):",
+        "    assert season(1) == prompt_snapshot",
+        "def test_other(prompt_snapshot):",
+        "    assert season(1) != prompt_snapshot",
+    )
+    for options in (["--snapshot-update"], []):
+        result = project.pytest(*options)
+        result.assert_outcomes(failed=2)
+        result.stdout.fnmatch_lines(2 * ["*TypeError: 'spring' is neither call nor request*llm_calls*"])
     assert files(project) == []
 
 
