@@ -45,17 +45,21 @@ def walk(review: Review) -> int:
         code = _INTERRUPTED
     for line in visit.summary():
         print(line)
-    return max(code, CORRUPT if review.problems else GOOD)
+    return max(code, CORRUPT if review.problems or visit.refused else GOOD)
 
 
 class _Walk:
-    """`_shown` is the cause, and the lines of its prompt, that stand above."""
+    """`_shown` is the cause, and the lines of its prompt, that stand above.
+
+    `_asked` says whether there was anything to decide, `refused` whether a decision was not carried out.
+    """
 
     def __init__(self, review: Review) -> None:
         self._review = review
         self._paint = Paint.of(sys.stdout)
         self._skipped: set[str] = set()
         self._accepted = self._rejected = 0
+        self._asked = self.refused = False
         self._shown: tuple[str, Sequence[str]] | None = None
 
     def go(self) -> None:
@@ -64,6 +68,7 @@ class _Walk:
             print(printable(problem), file=sys.stderr)
         while (found := self._next()) is not None:
             cause, items = found
+            self._asked = True
             self._show(cause, items)
             self._ask(items)
 
@@ -123,12 +128,14 @@ class _Walk:
             decided = (self._review.accept if accept else self._review.reject)(items)
         except (CassetteError, OSError) as error:
             self._say(printable(error))
+            self.refused = True
             # Who wants to go on to the others may.
             self._skipped |= {item.id for item in items}
             return
         self._accepted += len(decided.done) if accept else 0
         self._rejected += 0 if accept else len(decided.done)
         self._say(*map(printable, decided.refused))
+        self.refused = self.refused or bool(decided.refused)
         self._skipped |= {item.id for item in items} - {item.id for item in decided.done}
         self._say(f"{'accepted' if accept else 'rejected'}: {calls_in_tests(decided.done)}")
 
@@ -145,7 +152,8 @@ class _Walk:
 
     def summary(self) -> Iterator[str]:
         left = self._review.pending()
-        yield f"accepted {self._accepted:,}, rejected {self._rejected:,}, left {len(left):,}"
+        done = f"accepted {self._accepted:,}, rejected {self._rejected:,}, left {len(left):,}"
+        yield done if self._asked else "nothing is pending"
         if self._review.hidden:
             hidden = counted(self._review.hidden, "call")
             yield f"{hidden} not shown: their cassettes are committed as they stand"

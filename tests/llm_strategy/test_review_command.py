@@ -67,7 +67,7 @@ def test_nothing_pending(capsys: Printed) -> None:
     run("cassettes/x.yaml", {"lamp": 1})
     assert review("--list") == 0
     assert review() == 0
-    assert capsys.readouterr().out == "nothing is pending\naccepted 0, rejected 0, left 0\n"
+    assert capsys.readouterr().out == "nothing is pending\nnothing is pending\n"
 
 
 def test_the_list_as_json(capsys: Printed) -> None:
@@ -321,6 +321,19 @@ def test_a_terminal_without_colours(environment: dict[str, str]) -> None:
     assert "\x1b" not in there.until("? for help: ")
     there.type("q\n")
     assert there.end() == 0
+
+
+def test_a_call_that_was_decided_meanwhile() -> None:
+    """It is left as it is, and the code says so, as with --accept."""
+    path = changed()
+    there = Terminal()
+    there.until("? for help: ")
+    assert review("--reject", "all") == 0
+    there.type("A\n")
+    there.until("this call has changed since it was listed")
+    there.until("accepted 0, rejected 0, left 0")
+    assert there.end() == 5
+    assert answers(path) == [1, 2]
 
 
 def test_an_interrupted_review() -> None:
