@@ -14,6 +14,7 @@ _ORDINARY = (b"100644", b"100755")
 _AS_DATA = ("-z", "--raw", "--no-renames")
 _CASSETTES = ("--", ":(top)*.yaml")
 WORKING = ""
+_FETCH = ", as in a partial clone: fetch it all with `git fetch --refetch --no-filter`"
 
 
 class NoRepositoryError(Exception):
@@ -99,14 +100,16 @@ class Repository:
     def contents(self, objects: Iterable[str]) -> Mapping[str, bytes]:
         """What is in objects of the repository, by their hashes. Raises UnknownRevisionError where one is missing."""
         wanted = list(dict.fromkeys(objects))
-        data = self._git("cat-file", "--batch", given="".join(f"{name}\n" for name in wanted).encode()).stdout
+        done = self._git("cat-file", "--batch", given="".join(f"{name}\n" for name in wanted).encode(), check=False)
+        # Some versions of git end at the first object that a partial clone lacks.
+        if b"promisor" in done.stderr:
+            raise UnknownRevisionError(f"some cassettes are missing here{_FETCH}")
+        data = _checked(done, "cat-file").stdout
         found, at = {}, 0
         for name in wanted:
             head, at = data[at : data.index(b"\n", at)], data.index(b"\n", at) + 1
             if head.endswith(b" missing"):
-                raise UnknownRevisionError(
-                    f"the object {name} is missing here, as in a partial clone: fetch it with `git fetch --refetch`"
-                )
+                raise UnknownRevisionError(f"the object {name} is missing here{_FETCH}")
             size = int(head.rpartition(b" ")[2])
             found[name] = data[at : at + size]
             at += size + 1
@@ -156,10 +159,14 @@ class Repository:
             raise NoRepositoryError(
                 "comparing revisions takes the command git, which is not there: install it, or name files or folders"
             ) from None
-        if check and done.returncode:
-            said = os.fsdecode(done.stderr).strip() or f"exit status {done.returncode}"
-            raise UnknownRevisionError(f"git {arguments[0]} failed: {said}")
-        return done
+        return _checked(done, arguments[0]) if check else done
+
+
+def _checked(done: subprocess.CompletedProcess[bytes], what: str) -> subprocess.CompletedProcess[bytes]:
+    if done.returncode:
+        said = os.fsdecode(done.stderr).strip() or f"exit status {done.returncode}"
+        raise UnknownRevisionError(f"git {what} failed: {said}")
+    return done
 
 
 def _raw(data: bytes) -> Iterator[Changed]:

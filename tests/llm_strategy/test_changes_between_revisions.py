@@ -273,6 +273,19 @@ def test_a_bare_repository_has_revisions(tmp_path: Path, capsys: Printed, monkey
     assert "3 prompts changed" in capsys.readouterr().out
 
 
+def test_a_partial_clone_lacks_recordings(tmp_path: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is fetched behind the user's back; the command that is named gets what is missing."""
+    changed()
+    git("config", "uploadpack.allowFilter", "true")
+    git("clone", "--quiet", "--bare", "--filter=blob:none", f"file://{Path.cwd()}", str(tmp_path / "partial"))
+    monkeypatch.chdir(tmp_path / "partial")
+    assert diff("one..two") == 3
+    said = capsys.readouterr().err
+    assert "in a partial clone: fetch it all with `git fetch --refetch --no-filter`" in said
+    git("fetch", "--quiet", "--refetch", "--no-filter", "origin")
+    assert diff("one..two") == 1
+
+
 def test_a_damaged_cassette_does_not_hide_the_others(capsys: Printed) -> None:
     """Code 5; what can be read is shown."""
     changed()
