@@ -271,7 +271,9 @@ function modelTable(asked, saved) {
   const models = [...new Set([...asked, ...saved].map((call) => call.model || "no model"))];
   if (!models.length) return "";
   const of = (calls, model) => calls.filter((call) => (call.model || "no model") === model);
-  const cells = (calls) => [whole(calls.length), whole(tokens(calls)), price(calls)].map((text) => el("td", {}, text));
+  const known = (calls) => !calls.length || calls.some((call) => call.tokens);
+  const figures = (calls) => (known(calls) ? [whole(tokens(calls)), price(calls)] : ["unknown", "unknown"]);
+  const cells = (calls) => [whole(calls.length), ...figures(calls)].map((text) => el("td", {}, text));
   return section("Models", el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": "Models" }, el("table", {},
     el("thead", {}, el("tr", {}, ...["model", "asked", "tokens", "price", "replayed", "tokens saved", "price saved"].map((name) => el("th", { scope: "col" }, name)))),
     el("tbody", {}, ...models.map((model) => el("tr", {}, el("th", { scope: "row" }, visible(model)), ...cells(of(asked, model)), ...cells(of(saved, model))))),
