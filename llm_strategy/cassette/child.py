@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ class _ChildScope(CassetteScope):
         if len(self.misses) > known:
             key = ask.request.key if ask else ""
             self._tell({"miss": (str(error), {name: getattr(error, name) for name in _TOLD}), "key": key})
-        return error
+        return error if parent_process() is None else _HandedOn.of(error)
 
     def note(self, text: str) -> None:
         self._tell({"note": text})
@@ -114,6 +115,19 @@ class _ChildScope(CassetteScope):
 
     def _tell(self, line: dict[str, object]) -> None:
         tell(self._journal, line)
+
+
+class _HandedOn(CassetteMiss, Exception):
+    """A miss in a worker of `multiprocessing`: a pool takes only exceptions back, and waits forever for other results.
+
+    The test that the worker belongs to fails by the journal, whatever becomes of this.
+    """
+
+    @classmethod
+    def of(cls, miss: CassetteMiss) -> _HandedOn:
+        handed = cls(*miss.args)
+        handed.__dict__.update(vars(miss))
+        return handed
 
 
 def read_journal(scope: CassetteScope, journal: Path, run: Run | None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+
 import pytest
 
 from tests.pytest_llm_strategy.conftest import Project
@@ -325,3 +327,24 @@ def test_a_miss_is_the_same_wherever_it_is_met(project: Project) -> None:
     result.stdout.no_fnmatch_line("*CassetteMiss*")
     result.stdout.no_fnmatch_line("*AssertionError*")
     project.pytest("--llm-record=dry").assert_outcomes(skipped=8)
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_a_pool_of_processes_does_not_wait_for_what_was_missed(project: Project, start: str) -> None:
+    """A worker of `multiprocessing.Pool` hands the miss back, and the test fails with it."""
+    if start not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this platform cannot {start}")
+    project.write(
+        shop='from llm_strategy import llm_strategy\n\n@llm_strategy("stub:")\ndef find(a: int) -> int:\n    """Find it."""\n',
+        test_shop=f"""
+import multiprocessing
+from shop import find
+
+def test_pool():
+    with multiprocessing.get_context("{start}").Pool(2) as pool:
+        pool.map(find, range(3))
+""",
+    )
+    result = project.pytest()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*no recording answers this call of find*", "model calls: * missed"])
