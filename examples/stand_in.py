@@ -394,9 +394,12 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8765, help="0 takes any free port (default: %(default)s)")
     parser.add_argument("--delay", type=float, default=0.0, metavar="SECONDS", help="wait before each reply")
     options = parser.parse_args()
-    with running(options.port, options.delay) as base_url, suppress(KeyboardInterrupt):
-        print(f"export OPENAI_BASE_URL={base_url} OPENAI_API_KEY=unused", flush=True)
-        threading.Event().wait()
+    try:
+        with running(options.port, options.delay) as base_url, suppress(KeyboardInterrupt):
+            print(f"export OPENAI_BASE_URL={base_url} OPENAI_API_KEY=unused", flush=True)
+            threading.Event().wait()
+    except OSError as error:
+        parser.error(f"port {options.port} cannot be had ({error.strerror}): name another one, --port 0 takes any")
 
 
 if __name__ == "__main__":

@@ -366,3 +366,15 @@ def test_command() -> None:
                 assert ask(client, add.request(2, 2)) == 4
         finally:
             process.terminate()
+
+
+def test_a_taken_port_is_told_in_a_line() -> None:
+    """Forgotten in the background, the server has its port still: the next one says so, and what to do."""
+    with running() as base_url:
+        port = base_url.rpartition(":")[2].partition("/")[0]
+        second = [sys.executable, "examples/stand_in.py", "--port", port]
+        ended = subprocess.run(second, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert ended.returncode == 2
+    assert f"port {port} cannot be had" in ended.stderr
+    assert "--port 0 takes any" in ended.stderr
+    assert "Traceback" not in ended.stderr
