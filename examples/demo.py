@@ -59,7 +59,7 @@ OLD, NEW = "match a query.", "match a query best."
 WITHHELD = ("OPENAI_", "LLM_STRATEGY_", "PYTEST_")
 # Less to read, and no plugin that is here only for this project's own tests.
 ALWAYS = [
-    "-q",
+    "--no-header",
     "--color=no",
     "-p",
     "no:cacheprovider",
@@ -89,7 +89,8 @@ def main() -> None:
         tell("Replay: the server is stopped, the key is gone")
         output = pytest(folder)
         expect("2 replayed" in output and "1 passed" in output, output)
-        show(output, "model calls")
+        show(output, "model calls", "model calls")
+        show(output, "1 passed")
         tell(f'Change the docstring: "{OLD}" becomes "{NEW}"')
         (folder / "shop.py").write_text(FILES["shop.py"].replace(OLD, NEW), encoding="utf-8")
         output = pytest(folder)
@@ -122,7 +123,8 @@ def pytest(folder: Path, *options: str, **variables: str) -> str:
     done = subprocess.run(
         command, cwd=folder, env=environment | variables, capture_output=True, encoding="utf-8", check=False
     )
-    return done.stdout or done.stderr
+    lines = (done.stdout or done.stderr).splitlines()
+    return "\n".join(line.strip("= ") if line.startswith("=") else line for line in lines)
 
 
 def expect(condition: bool, output: str) -> None:
