@@ -129,6 +129,16 @@ class _HandedOn(CassetteMiss, Exception):
         handed.__dict__.update(vars(miss))
         return handed
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        plain = CassetteMiss(*self.args)
+        plain.__dict__.update(vars(self))
+        return plain.__reduce__()
+
+
+# What it is called in a traceback; what is pickled is a plain miss.
+_HandedOn.__name__ = _HandedOn.__qualname__ = CassetteMiss.__name__
+_HandedOn.__module__ = CassetteMiss.__module__
+
 
 def read_journal(scope: CassetteScope, journal: Path, run: Run | None) -> None:
     """Take in what child processes did in a scope, and in blocks of their own in a run, if it is part of one."""

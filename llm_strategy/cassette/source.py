@@ -33,7 +33,15 @@ def _docstring_line(lines: Sequence[str], name: str) -> int | None:
         first = next(token for token in tokens if token.type not in _BETWEEN and token.string != "(")
     except (StopIteration, SyntaxError, tokenize.TokenError):
         return None
-    return (first if first.type == tokenize.STRING else definition).start[0] - 1
+    return (first if _is_docstring(first) else definition).start[0] - 1
+
+
+def _is_docstring(token: tokenize.TokenInfo) -> bool:
+    """Whether it is a plain string; up to Python 3.11 those that are formatted are strings to the tokenizer, too."""
+    if token.type != tokenize.STRING:
+        return False
+    prefix = token.string[: token.string.find(token.string[-1])].lower()
+    return "f" not in prefix and "b" not in prefix
 
 
 def _end_head(tokens: Iterator[tokenize.TokenInfo]) -> bool:

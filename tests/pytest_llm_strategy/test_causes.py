@@ -257,7 +257,7 @@ def test_two_changes_are_two_causes(project: Project) -> None:
     project.pytest().assert_outcomes(failed=4, passed=1)
     both, one = told(project)
     assert (both.cause, len(both.tests)) == ("the docstring of rate", 4)
-    assert shlex.split(both.command)[2:] == list(both.tests)
+    assert shlex.split(both.command)[2:] == list(dict.fromkeys(test.partition("[")[0] for test in both.tests))
     assert (one.cause, list(one.tests)) == ("the argument 'note' of rate (.text)", ["test_notes.py::test_rate"])
 
 

@@ -45,7 +45,7 @@ def test_content_is_recorded_once_and_reviewed_by_its_hash(project: Project) -> 
     assert blobs == [project.path / "cassettes" / "blobs" / name[:2] / name]
     assert (project.path / "cassettes" / "blobs" / ".gitattributes").read_text() == "* -text\n"
     snapshot = (project.path / "__snapshots__" / "test_eye" / "test_one.md").read_text()
-    assert snapshot.endswith(f"\n```\n\nblob: `image`, `image/png`, 3,000 bytes, SHA-256 `{name[:16]}`\n")
+    assert snapshot.endswith(f"\n```\n\nattached: `image`, `image/png`, 3,000 bytes, SHA-256 `{name[:16]}`\n")
     project.pytest().assert_outcomes(passed=2)
 
     (project.path / "cat.png").write_bytes(dog)
