@@ -80,6 +80,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="PATH",
         help="write a page about the tests' model calls to this file (.html; .json for its data alone)",
     )
+    _add_settings(parser)
+    _add_http(parser)
+
+
+def _add_settings(parser: pytest.Parser) -> None:
     parser.addini("llm_report", "as --llm-report, relative to rootdir", default="")
     parser.addini("llm_cassettes", "folder of the cassettes, relative to rootdir", default="cassettes")
     parser.addini("llm_model", "'provider:name' for functions that name no model", default="")
@@ -100,7 +105,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="linelist",
         default=[],
     )
-    _add_http(parser)
 
 
 def _add_http(parser: pytest.Parser) -> None:
