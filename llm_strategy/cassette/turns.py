@@ -54,8 +54,7 @@ class _PaidTurn(Turn):
             self._reservation = limit.reserve(self.ask, self._mode, blocking=blocking, deadline=self._waits_until)
         except CassetteMiss as refused:
             self._teller.account.refused()
-            self._teller.keep(refused, self.ask)
-            raise
+            raise self._teller.keep(refused, self.ask) from None
         return self._reservation is not None
 
     def paid(self, response: Response) -> None:

@@ -331,6 +331,40 @@ def test_a_model_in_a_loop_of_its_own_is_logged_once(path: Path) -> None:
     assert [call.function for call in scope.calls] == ["half"]
 
 
+class Eager:
+    """A model whose making asks its server, and whose stream has asked before the first piece is wanted."""
+
+    name = "openai:own"
+    settings: ClassVar[dict[str, Any]] = {}
+    recorded = True
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        ask(client(url), "are you there?")
+
+    def generate(self, request: Any) -> Any:
+        from llm_strategy import Response
+
+        return Response(str(ask(client(self._url), request.messages[-1].content)))
+
+    def stream(self, request: Any) -> Any:
+        return iter([self.generate(request)])
+
+
+def tell(number: int) -> Iterator[str]:
+    """Tell a story about a number."""
+    raise NotImplementedError
+
+
+def test_what_a_model_asks_while_it_is_made_is_no_call(path: Path) -> None:
+    """Nor what a stream asks when it is begun: that is part of the call of the function."""
+    said = ("yes", '{"return_value": 4}', "yes", "Once upon a time.")
+    with Loopback(*said) as server, use_cassette(path, "new", http=True) as cassette:
+        assert llm_strategy(lambda: Eager(server.url), name="openai:own")(half)(8) == 4
+        assert "".join(llm_strategy(lambda: Eager(server.url), name="openai:own")(tell)(8)) == "Once upon a time."
+    assert [call.function for call in cassette.calls] == ["half", "tell"]
+
+
 def half(number: int) -> int:
     """Halve a number."""
     raise NotImplementedError
