@@ -18,6 +18,7 @@ from typing import Any
 
 from llm_strategy.cassette.account import Account
 from llm_strategy.cassette.entry import Entry
+from llm_strategy.cassette.folder import yaml_below
 from llm_strategy.cassette.miss import shown
 from llm_strategy.cassette.naming import NEW_SUFFIX, test_cassette
 from llm_strategy.cassette.replaced import is_set_aside, keep, release
@@ -182,7 +183,7 @@ def _all_unsure(run: Run, *, modules_only: bool = False) -> list[str]:
 
 
 def _ownerless(run: Run) -> Iterator[tuple[Path, Ownerless]]:
-    for path in sorted(run.folder.rglob("*.yaml")):
+    for path in yaml_below(run.folder):
         name = run.name(path)
         if name in run.owners or path.name.endswith(NEW_SUFFIX) or not path.is_file() or _plain(name) != name:
             continue

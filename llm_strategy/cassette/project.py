@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from llm_strategy.cassette.entry import Entry
+from llm_strategy.cassette.folder import yaml_below
 from llm_strategy.cassette.naming import NEW_SUFFIX
 from llm_strategy.cassette.replaced import is_set_aside
 from llm_strategy.cassette.store import open_file
@@ -24,7 +25,7 @@ class Project:
     @cached_property
     def _paths(self) -> dict[str, list[Path]]:
         paths: dict[str, list[Path]] = {}
-        for path in sorted(self.folder.rglob("*.yaml")):
+        for path in yaml_below(self.folder):
             if not path.name.endswith(NEW_SUFFIX) and not is_set_aside(path.relative_to(self.folder)):
                 for key in keys_in(path):
                     paths.setdefault(key, []).append(path)

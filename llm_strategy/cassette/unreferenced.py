@@ -9,6 +9,7 @@ from pathlib import Path
 
 from llm_strategy.cassette.blob_files import FOLDER
 from llm_strategy.cassette.disk import LOCK_TIMEOUT
+from llm_strategy.cassette.folder import folders_below, yaml_below
 from llm_strategy.cassette.replaced import is_set_aside
 from llm_strategy.cassette.run import Recorded
 from llm_strategy.cassette.stale import among
@@ -23,8 +24,8 @@ _YOUNG = 2 * LOCK_TIMEOUT
 
 def blobs_below(folder: Path) -> Iterator[Path]:
     """All files of binary content below a folder."""
-    for blobs in sorted(folder.rglob(FOLDER)):
-        if blobs.is_dir():
+    for blobs in folders_below(folder):
+        if blobs.name == FOLDER:
             found = (path for path in blobs.glob("??/*") if path.parent.name == path.name[:2])
             yield from sorted(path for path in found if _HASH.fullmatch(path.name) and path.is_file())
 
@@ -39,7 +40,7 @@ def unreferenced(folder: Path, gone: Mapping[Path, Collection[Recorded] | None])
     if not candidates:
         return []
     referred: set[str] = set()
-    for path in folder.rglob("*.yaml"):
+    for path in yaml_below(folder):
         judged = gone.get(path, ())
         if judged is not None and ".locks" not in path.parts:
             referred |= {found.decode() for found in _REFERENCE.findall(_kept(path, judged))}

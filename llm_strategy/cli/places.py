@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from llm_strategy.cassette.folder import yaml_below
 from llm_strategy.cassette.miss import shown
 from llm_strategy.cassette.replaced import is_set_aside
 
@@ -20,8 +21,8 @@ def files(paths: Sequence[Path]) -> Iterator[Path]:
     """The files that are named, and those in the folders that are named."""
     for path in paths or [Path("cassettes")]:
         if os.path.isdir(path):
-            found = (file for file in path.rglob("*.yaml") if ".locks" not in file.parts)
-            yield from sorted(file for file in found if not is_set_aside(file.relative_to(path)))
+            found = (file for file in yaml_below(path) if ".locks" not in file.parts)
+            yield from (file for file in found if not is_set_aside(file.relative_to(path)))
         else:
             yield path
 

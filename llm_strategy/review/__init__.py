@@ -10,6 +10,7 @@ from pathlib import Path
 
 from llm_strategy.cassette.committed import committed
 from llm_strategy.cassette.contents import file_version
+from llm_strategy.cassette.folder import yaml_below
 from llm_strategy.cassette.miss import shown
 from llm_strategy.cassette.naming import NEW_SUFFIX, REPLACED
 from llm_strategy.cassette.replaced import accepted_path, apart, is_set_aside, reviewed_cassette
@@ -48,6 +49,8 @@ class Review:
                     self.hidden += _differing(path)
                 else:
                     found += self._in(path)
+            except FileNotFoundError:
+                continue  # A run, or another decision, has just removed it.
             except (CassetteError, OSError) as error:
                 self.problems.append(f"{error}{_cure(path, error)}")
         return found
@@ -112,7 +115,7 @@ class Review:
         replaced: dict[Path, None] = {}
         left: dict[Path, None] = {}
         for place in self.places:
-            for path in sorted(place.rglob("*.yaml")) if os.path.isdir(place) else _around(place):
+            for path in yaml_below(place) if os.path.isdir(place) else _around(place):
                 if path.parent.name == REPLACED:
                     replaced[reviewed_cassette(path)] = None
                 elif path.name.endswith(NEW_SUFFIX) and not is_set_aside(path):

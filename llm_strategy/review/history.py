@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from llm_strategy.cassette.disk import acquire, naming, release, replace_file
+from llm_strategy.cassette.folder import folders_below
 from llm_strategy.cassette.miss import shown
 from llm_strategy.cassette.naming import NEW_SUFFIX, REPLACED
 from llm_strategy.cassette.replaced import discard, make_folder
@@ -83,7 +84,8 @@ class History:
 
 def undo_last(folders: Sequence[Path], alone: Sequence[Path]) -> str | None:
     """Undo the last decision about cassettes in or below `folders`, or in those that are `alone`; None without any."""
-    places = [place.parent.parent for folder in folders for place in folder.rglob(f"{REPLACED}/{_FOLDER}")]
+    below = (place for folder in folders for place in folders_below(folder))
+    places = [place.parent.parent for place in below if place.name == _FOLDER and place.parent.name == REPLACED]
     places += alone
     last = max(
         (path for place in places for path in History(place).decisions()), key=lambda path: path.name, default=None

@@ -105,6 +105,7 @@ def test_in_each_system_call(action: str, how: str, tmp_path: Path, faults: Faul
 
 TOGETHER = """
 import random
+import traceback
 from llm_strategy.review import Review
 
 def asked_afresh(request):
@@ -150,6 +151,8 @@ for act in (lambda: recording(times), lambda: deciding(times, "accept"), lambda:
             random.seed()
             act()
             code = 0
+        except BaseException:
+            print(traceback.format_exc(), flush=True)
         finally:
             os._exit(code)
     children[child] = act
@@ -163,6 +166,6 @@ def test_two_review_while_a_third_records(tmp_path: Path, faults: Faults) -> Non
     """None waits for another in vain, none fails, and every cassette is good in the end."""
     printed = output(RECORDING + TOGETHER, json.dumps(faults.trials(12, 200)), cwd=tmp_path, TMPDIR=str(tmp_path))
     codes, *verified, end = printed.splitlines()
-    assert codes == "[0, 0, 0]"
+    assert codes == "[0, 0, 0]", printed
     assert all(": good" in line for line in verified)
     assert end == "0 []"
