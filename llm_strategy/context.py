@@ -17,7 +17,7 @@ from contextvars import ContextVar, Token
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from llm_strategy import slot
+from llm_strategy import observers, slot
 from llm_strategy.errors import CassetteMiss
 from llm_strategy.log import Call, CallLog
 from llm_strategy.values import Request, Response
@@ -68,6 +68,10 @@ class Turn:
     """
 
     seconds: float | None = None
+    told: observers.Step | None = None
+    """The step that observers know the call by."""
+    cassette: str | None = None
+    """The path of the file that has the call."""
 
     def __init__(self, logs: Sequence[Place], ask: Ask, occurrence: int) -> None:
         self.ask = ask
@@ -145,6 +149,8 @@ class Turn:
 
     def repaired(self, repairs: tuple[str, ...]) -> None:
         """Note what had to be mended in the reply."""
+        if self.told is not None:
+            self.told.repaired(repairs)
         for log, place in self._logs:
             log.repaired(place, repairs)
 
@@ -262,7 +268,8 @@ def asking(turn: Turn) -> Iterator[None]:
     token = _asking.set(True)
     began = perf_counter()
     try:
-        yield
+        with turn.told.inside() if turn.told is not None else observers.NOTHING:
+            yield
     finally:
         turn.seconds = (turn.seconds or 0) + perf_counter() - began
         _asking.reset(token)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from llm_strategy import observers
 from llm_strategy.canonical import FrozenJSON
 from llm_strategy.context import Ask, CallSite, Scope, Turn, asking, current
 from llm_strategy.errors import ModelError, ReplyError
@@ -97,6 +98,8 @@ def value_steps(request: Request, output: Output, options: Options) -> Steps:
                 annotate(error, attempt, turn)
                 raise
             request = request_again(request, error)
+            if turn.told is not None:
+                turn.told.refused(error)
         else:
             if parsed.repairs:
                 turn.repaired(parsed.repairs)
@@ -134,6 +137,14 @@ def text_steps(request: Request) -> Steps:
 def run(steps: Steps, options: Options, site: CallSite) -> Any:
     """Drive steps synchronously."""
     __tracebackhide__ = True
+    if observers.listening and site.function is not None:
+        with observers.function(site.function, site) as told:
+            return told.returned(_run(steps, options, site))
+    return _run(steps, options, site)
+
+
+def _run(steps: Steps, options: Options, site: CallSite) -> Any:
+    __tracebackhide__ = True
     try:
         request = next(steps)
         while True:
@@ -144,6 +155,14 @@ def run(steps: Steps, options: Options, site: CallSite) -> Any:
 
 async def arun(steps: Steps, options: Options, site: CallSite) -> Any:
     """Drive steps in an event loop."""
+    __tracebackhide__ = True
+    if observers.listening and site.function is not None:
+        with observers.function(site.function, site) as told:
+            return told.returned(await _arun(steps, options, site))
+    return await _arun(steps, options, site)
+
+
+async def _arun(steps: Steps, options: Options, site: CallSite) -> Any:
     __tracebackhide__ = True
     try:
         request = next(steps)
@@ -171,6 +190,14 @@ def source(ask: Ask) -> ModelSource:
 
 def _answer(ask: Ask) -> Turn:
     __tracebackhide__ = True
+    if observers.listening:
+        with observers.call(ask.request) as told:
+            return told.answered(_answered(ask))
+    return _answered(ask)
+
+
+def _answered(ask: Ask) -> Turn:
+    __tracebackhide__ = True
     turn = scope().enter(ask)
     if turn.call is None:
         try:
@@ -191,6 +218,14 @@ _POLL = 0.02
 
 
 async def _aanswer(ask: Ask) -> Turn:
+    __tracebackhide__ = True
+    if observers.listening:
+        with observers.call(ask.request) as told:
+            return told.answered(await _aanswered(ask))
+    return await _aanswered(ask)
+
+
+async def _aanswered(ask: Ask) -> Turn:
     __tracebackhide__ = True
     turn = scope().enter(ask)
     if turn.call is None:

@@ -101,6 +101,10 @@ class CassetteTurn(_PaidTurn):
             self._observe()
 
     @property
+    def cassette(self) -> str | None:  # type: ignore[override]  # known here without being set for each call
+        return str(self._scope.path)
+
+    @property
     def place(self) -> int:
         """Where the call stands in the log of its scope."""
         return self._logs[0][1]

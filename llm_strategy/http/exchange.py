@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from llm_strategy import engine
+from llm_strategy import engine, observers
 from llm_strategy.cassette.scope import CassetteScope
 from llm_strategy.cassette.turns import CassetteTurn
 from llm_strategy.context import Ask, Scope, Turn
@@ -40,8 +40,9 @@ class Exchange:
     A context manager that gives this right back, unless an answer is on its way by then.
     """
 
-    def __init__(self, calls: HTTPCalls, turn: Turn, asker: Hashable) -> None:
+    def __init__(self, calls: HTTPCalls, turn: Turn, asker: Hashable, told: observers.Step | observers.Nothing) -> None:
         self.turn = turn
+        self.told = told
         self.asker = asker
         self._calls = calls
         self._receiver: Receiver | None = None
@@ -54,6 +55,7 @@ class Exchange:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._receiver is None:
+            self.told.end(error)
             self.release()
 
     def acquire(self) -> None:
@@ -80,6 +82,7 @@ class Exchange:
         if not isinstance(response, HTTPResponse):
             raise CassetteError("a recorded answer to an HTTP call is none; record again: pytest --llm-record=all")
         self._calls.replayed(self, response)
+        self.told.answered(self.turn)
         return recorded(response)
 
     def check(self) -> None:
@@ -107,6 +110,10 @@ class Exchange:
         self.turn.seconds = perf_counter() - self._began
         try:
             self._calls.settle(self, response)
+            self.told.answered(self.turn)
+        except BaseException as error:
+            self.told.end(error)
+            raise
         finally:
             self.release()
 
@@ -121,6 +128,7 @@ class Exchange:
         """Give the right to ask back."""
         self._calls.arriving.discard(self)
         self.turn.release()
+        self.told.end()
 
     def read_on(self) -> CassetteMiss:
         """The error for a client that reads on where the recording was closed."""
@@ -160,6 +168,16 @@ class HTTPCalls:
     def begin(self, ask: Ask, headers: Mapping[str, str], listening: Iterable[CallLog]) -> Exchange:
         """Raises CassetteMiss where the scope must not ask and has no recording, CassetteError for what was lost."""
         __tracebackhide__ = True
+        told = observers.call(ask.request) if observers.listening else observers.NOTHING
+        try:
+            turn, asker = self._begin(ask, headers, listening)
+        except BaseException as error:
+            told.end(error)
+            raise
+        return Exchange(self, turn, asker, told)
+
+    def _begin(self, ask: Ask, headers: Mapping[str, str], listening: Iterable[CallLog]) -> tuple[Turn, Hashable]:
+        __tracebackhide__ = True
         lost = self._lost.get(ask.request.key)
         if lost is not None and repeats(headers):
             raise CassetteError(lost)
@@ -168,13 +186,13 @@ class HTTPCalls:
         if before is not None:
             if _asks_again(before, ask, headers):
                 if self._continue(before):
-                    return Exchange(self, before.turn, asker)
+                    return before.turn, asker
             else:
                 self._keep(before)
         turn = self._scope.enter(ask)
         for log in listening:
             turn.log_to(log)
-        return Exchange(self, turn, asker)
+        return turn, asker
 
     def _take(self, asker: Hashable) -> _Failure | None:
         """The error that the same asker has got just before."""

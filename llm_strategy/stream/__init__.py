@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from llm_strategy import engine
+from llm_strategy import engine, observers
 from llm_strategy.context import Ask, CallSite, Turn
 from llm_strategy.engine import Options
 from llm_strategy.prompt import Prompt, Rendered
 from llm_strategy.stream.iterators import AsyncStream, Stream
 from llm_strategy.stream.steps import Form, item_steps, text_steps
+from llm_strategy.stream.telling import Telling
 from llm_strategy.values import Request
 
 __all__ = ["AsyncStream", "Stream", "open_stream", "opening_steps"]
@@ -33,14 +34,18 @@ def open_stream(prompt: Prompt, rendered: Rendered, options: Options) -> Stream[
     signature, form, scope = prompt.signature, prompt.streamed, engine.scope()
     assert form is not None
     site = CallSite(signature.name, signature.file, signature.line, rendered.blocks, rendered.given)
+    told = Telling(signature.name, site) if observers.listening else None
 
     def enter(request: Request) -> Turn:
         __tracebackhide__ = True
-        return scope.enter(Ask(request, options.source, site))
+        ask = Ask(request, options.source, site)
+        return scope.enter(ask) if told is None else told.enter(scope, ask)
 
     if prompt.is_text:
         steps = text_steps(enter, rendered.request, signature.name)
     else:
         outputs = Form(prompt.item, prompt.output, options.strict_replies)
         steps = item_steps(enter, rendered.request, outputs, options)
+    if told is not None:
+        steps = told.steps(steps)
     return (AsyncStream if form.asynchronous else Stream)(steps, signature.name)

@@ -41,6 +41,9 @@ class Reception:
         self.turn.publish()
         if repairs:
             self.turn.repaired(repairs)
+        if self.turn.told is not None and self.turn.call is not None:
+            self.turn.told.answered(self.turn)
+            self.turn.told.end()
         self.turn.release()
 
     def next(self) -> Generator[Effect, Any, str | None]:

@@ -68,6 +68,8 @@ def item_steps(enter: Enter, request: Request, form: Form, options: Options) -> 
                 engine.annotate(error, attempt, turn)
                 raise
             request = engine.request_again(request, error)
+            if turn.told is not None:
+                turn.told.refused(error)
         except Closed:
             yield from reading.reception.cut()
             return
