@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from llm_strategy.cassette.faults import Fault as Fault
     from llm_strategy.cassette.recordings import Cassette as Cassette
     from llm_strategy.chat import ChatChain as ChatChain
+    from llm_strategy.chat_tree import ChatTree as ChatTree
+    from llm_strategy.chat_tree import get_tracked_chats as get_tracked_chats
     from llm_strategy.content import Blob as Blob
     from llm_strategy.content import Media as Media
     from llm_strategy.errors import CassetteError as CassetteError
@@ -57,6 +59,7 @@ _HOMES = {
     "CassetteMiss": "errors",
     "ChangingPromptWarning": "errors",
     "ChatChain": "chat",
+    "ChatTree": "chat_tree",
     "Fault": "cassette.faults",
     "LLMStrategyError": "errors",
     "LangChainModel": "models.langchain",
@@ -77,6 +80,7 @@ _HOMES = {
     "Usage": "values",
     "Volatile": "signature",
     "call_log": "block",
+    "get_tracked_chats": "chat_tree",
     "llm_explicit_function": "explicit_function",
     "llm_function": "function",
     "llm_strategy": "strategy",
@@ -91,6 +95,7 @@ __all__ = [
     "CassetteMiss",
     "ChangingPromptWarning",
     "ChatChain",
+    "ChatTree",
     "Fault",
     "LLMStrategyError",
     "LangChainModel",
@@ -111,6 +116,7 @@ __all__ = [
     "Usage",
     "Volatile",
     "call_log",
+    "get_tracked_chats",
     "llm_explicit_function",
     "llm_function",
     "llm_strategy",

@@ -12,9 +12,11 @@ from llm_strategy.cassette.answers import whole_reply
 from llm_strategy.cassette.blob_files import by_reference
 from llm_strategy.cassette.miss import shown
 from llm_strategy.cassette.recordings import Cassette
+from llm_strategy.chat_tree import ChatTree
 from llm_strategy.cli.outcome import GOOD, USAGE, complain
 from llm_strategy.cli.places import files
 from llm_strategy.cli.recordings import AmbiguousKey, add_folder, is_key, with_key
+from llm_strategy.cli.tree import drawn, summary
 from llm_strategy.difference.hunks import visible
 from llm_strategy.errors import CassetteError
 from llm_strategy.log import Call
@@ -29,7 +31,8 @@ def add(command: argparse.ArgumentParser) -> None:
     what = "files, folders, or the first digits (eight or more) of a call's key (default: cassettes)"
     command.add_argument("paths", nargs="*", type=Path, help=what)
     add_folder(command)
-    command.add_argument("--json", action="store_true", help="one JSON object per call")
+    command.add_argument("--json", action="store_true", help="one JSON object per call, or per tree")
+    command.add_argument("--tree", action="store_true", help="the calls as conversations that share their beginning")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,7 +40,11 @@ def run(arguments: argparse.Namespace) -> int:
     for path in arguments.paths or [Path("cassettes")]:
         for place in [path] if is_key(path) else files([path]):
             try:
-                for file, call in _calls(place, arguments.folder):
+                calls = _calls(place, arguments.folder)
+                if arguments.tree:
+                    _show_tree(place, [call for _, call in calls], as_json=arguments.json)
+                    continue
+                for file, call in calls:
                     print(_call_json(file, call) if arguments.json else _call_text(file, call))
             except AmbiguousKey as error:
                 print(error, file=sys.stderr)
@@ -53,6 +60,15 @@ def _calls(place: Path, folder: Path) -> Iterator[tuple[str, Call]]:
         yield from ((shown(entry.path), entry.call(entry.occurrence)) for entry in with_key(place, folder))
     else:
         yield from ((str(place), call) for call in Cassette(place))
+
+
+def _show_tree(place: Path, calls: list[Call], *, as_json: bool) -> None:
+    tree = ChatTree.of(calls)
+    if as_json:
+        compact = each_text(tree.build_compact_dict(), scrub)
+        print(json.dumps({"file": str(place), **compact}))
+    else:
+        print("\n".join(map(visible, [f"=== {place}: {summary(tree)}", *drawn(tree), ""])))
 
 
 def _call_json(file: str, call: Call) -> str:

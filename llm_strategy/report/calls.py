@@ -10,6 +10,7 @@ from llm_strategy.cassette.answers import whole_reply
 from llm_strategy.cassette.child import of_children
 from llm_strategy.cassette.miss import shown, shown_place
 from llm_strategy.cassette.scope import CassetteScope
+from llm_strategy.chat_tree import ChatTree
 from llm_strategy.errors import CassetteError, CassetteMiss
 from llm_strategy.log import Call
 from llm_strategy.redaction import conceal, each_text, scrubbing
@@ -167,18 +168,14 @@ def _miss(miss: CassetteMiss, home: CassetteScope, scrub: _Scrub) -> dict[str, J
 
 def _parents(requests: Sequence[Request | None]) -> list[int | None]:
     """For each request, the last earlier one whose messages are the beginning of its own."""
-    # A conversation is a path from the root, 0: so each message is looked at once per request.
-    paths: dict[tuple[int, Message], int] = {}
-    ends: dict[int, int] = {}
+    tree = ChatTree()
+    ends: dict[ChatTree, int] = {}
     found: list[int | None] = []
     for at, request in enumerate(requests):
-        path, parent = 0, None
-        for message in () if request is None else request.messages:
-            parent = ends.get(path, parent)
-            path = paths.setdefault((path, message), len(paths) + 1)
-        found.append(parent)
+        path = tree.path(request.messages) if request is not None else []
+        found.append(next((ends[node] for node in path[-2::-1] if node in ends), None))
         if path:
-            ends[path] = at
+            ends[path[-1]] = at
     return found
 
 

@@ -24,6 +24,7 @@ from llm_strategy import (
     CassetteMiss,
     ChangingPromptWarning,
     ChatChain,
+    ChatTree,
     Fault,
     LangChainModel,
     LLMStrategyError,
@@ -44,6 +45,7 @@ from llm_strategy import (
     Usage,
     Volatile,
     call_log,
+    get_tracked_chats,
     llm_explicit_function,
     llm_function,
     llm_strategy,
@@ -429,6 +431,15 @@ async def conversations() -> None:
     assert_type(longer.append([{"role": "user", "content": "Thanks."}]), ChatChain)
     assert_type(longer + [Message("user", "Bye.")], ChatChain)  # noqa: RUF005  # a chain is no list
     chain.query(1)  # type: ignore[arg-type]  # a question is text
+
+
+def trees() -> None:
+    with call_log() as log:
+        ChatChain(MODEL).query("Hello?")
+    tree = ChatTree.of(log)
+    assert_type(tree.children, list[ChatTree])
+    assert_type(tree.insert([Message("user", "Hello?")]).message, Message | None)
+    use(tree.build_compact_dict() == get_tracked_chats(log))
 
 
 # Cassettes and logs

@@ -46,6 +46,8 @@ def _to_message(item: Any) -> Message:
             return Message("user", text)
         case (str(role), str(text)):
             return Message(_role(role), text)
+        case {"parts": _}:
+            return Message.from_json(item)
         case Mapping():
             role = item.get("role", item.get("type"))
             return decode_message({**item, "role": _role(role) if isinstance(role, str) else role})
