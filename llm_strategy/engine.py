@@ -17,10 +17,12 @@ from llm_strategy.context import Ask, CallSite, Scope, Turn, asking, current
 from llm_strategy.errors import ModelError, ReplyError
 from llm_strategy.models import ENVIRONMENT, ModelSource, configured
 from llm_strategy.models.settings import normalized
-from llm_strategy.overrides import NOT_GIVEN, Changes, current_changes, entered
+from llm_strategy.overrides import MAX_TURNS, NOT_GIVEN, Changes, current_changes, entered
 from llm_strategy.reply import complaint, parse
 from llm_strategy.schema import Output
-from llm_strategy.values import JSON, Message, Request
+from llm_strategy.tool_turns import ToolTurns, ToolUse
+from llm_strategy.tools import Tool
+from llm_strategy.values import JSON, Message, Request, Response
 
 # A second try helps where the model slipped, not where it was stopped or does not want to.
 _FINAL = ("refusal", "length", "content_filter")
@@ -28,9 +30,9 @@ _FINAL = ("refusal", "length", "content_filter")
 
 @dataclass(frozen=True)
 class Options:
-    """How to ask: the model (None: whichever is configured when called), its settings, the patience.
+    """How to ask: the model (None: whichever is configured when called), its settings, the patience, the tools.
 
-    `changes` are those of `with_options`.
+    `max_turns` is how often the model may call tools before it has to answer. `changes` are those of `with_options`.
     """
 
     source: ModelSource | None = None
@@ -39,6 +41,8 @@ class Options:
     strict_replies: bool = False
     before: tuple[Message, ...] = ()
     changes: Changes | None = None
+    tools: tuple[Tool, ...] = ()
+    max_turns: int = MAX_TURNS
 
     @classmethod
     def of(cls, source: ModelSource | None, settings: Mapping[str, JSON]) -> Options:
@@ -67,7 +71,14 @@ class Options:
             strict_replies=self.strict_replies if changes.strict_replies is None else changes.strict_replies,
             before=changes.before or self.before,
             changes=None,
+            tools=changes.tools_among(self.tools),
+            max_turns=self.max_turns if changes.max_turns is None else changes.max_turns,
         )
+
+    @cached_property
+    def described_tools(self) -> tuple[FrozenJSON, ...]:
+        """What the model is told of the tools."""
+        return tuple(tool.described for tool in self.tools)
 
     @cached_property
     def _merged(self) -> Options:
@@ -82,15 +93,20 @@ class Answer(NamedTuple):
     reply: str
 
 
-Steps = Generator[Request, Turn, Any]
+Steps = Generator[Request | ToolUse, Any, Any]
+"""They yield a request and are sent its turn, or calls of tools and are sent what each gives."""
 
 
 def value_steps(request: Request, output: Output, options: Options) -> Steps:
-    """Ask until the reply is a value, at most `retries` times more; each try is a call of its own."""
+    """Ask until the reply is a value, at most `retries` times more; each try, and each turn of tools, is a call."""
     __tracebackhide__ = True
+    turns = tool_turns(options, output.place)
     for attempt in range(options.retries + 1):
         turn = yield request
         assert turn.call is not None
+        while turns is not None and calls_tools(turn.call.response):
+            request = yield from turns.steps(request, turn.call.response)
+            turn = yield request
         try:
             parsed = parse(turn.call.response, output, strict=options.strict_replies)
         except ReplyError as error:
@@ -105,6 +121,16 @@ def value_steps(request: Request, output: Output, options: Options) -> Steps:
                 turn.repaired(parsed.repairs)
             return Answer(parsed.value, turn.call.response.content)
     raise ValueError(f"retries must be 0 or more, not {options.retries}")
+
+
+def tool_turns(options: Options, place: str) -> ToolTurns | None:
+    """What lets tools run; None where there are none."""
+    return ToolTurns(place, options.tools, options.max_turns) if options.tools else None
+
+
+def calls_tools(response: Response) -> bool:
+    """Whether the model wants tools called before it answers; what was stopped may lack half of a call."""
+    return bool(response.tool_calls) and response.finish_reason not in _FINAL
 
 
 def is_final(error: ReplyError, attempt: int, options: Options) -> bool:
@@ -146,9 +172,10 @@ def run(steps: Steps, options: Options, site: CallSite) -> Any:
 def _run(steps: Steps, options: Options, site: CallSite) -> Any:
     __tracebackhide__ = True
     try:
-        request = next(steps)
+        step = next(steps)
         while True:
-            request = steps.send(_answer(Ask(request, options.source, site)))
+            got = step.run() if isinstance(step, ToolUse) else _answer(Ask(step, options.source, site))
+            step = steps.send(got)
     except StopIteration as stop:
         return stop.value
 
@@ -165,9 +192,10 @@ async def arun(steps: Steps, options: Options, site: CallSite) -> Any:
 async def _arun(steps: Steps, options: Options, site: CallSite) -> Any:
     __tracebackhide__ = True
     try:
-        request = next(steps)
+        step = next(steps)
         while True:
-            request = steps.send(await _aanswer(Ask(request, options.source, site)))
+            asked = step.arun() if isinstance(step, ToolUse) else _aanswer(Ask(step, options.source, site))
+            step = steps.send(await asked)
     except StopIteration as stop:
         return stop.value
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import FunctionType
-from typing import Any, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
 
 from llm_strategy import engine
 from llm_strategy.context import CallSite
@@ -18,6 +18,7 @@ from llm_strategy.prompt import Prompt, Rendered
 from llm_strategy.rendering import refuse_while_writing
 from llm_strategy.reply import parse
 from llm_strategy.signature import Binding, Signature
+from llm_strategy.tools import checked_turns, tools_of
 from llm_strategy.tracebacks import short_traceback
 from llm_strategy.values import JSON, Request, Response
 
@@ -32,7 +33,7 @@ class StrategyFunction(Protocol[P, R]):
     value of the return type, as a call does, and raises ReplyError; `reply` gives the text of the reply
     that stands for a value, and raises ValueError for what is no value of the return type. Of a stream
     the value is the list of its items, or the text. `with_options` gives the same function with another
-    model, other retries or settings; one that is None is not sent.
+    model, other retries, settings or tools; a setting that is None is not sent.
     """
 
     __name__: str
@@ -50,6 +51,8 @@ class StrategyFunction(Protocol[P, R]):
         name: str | None = None,
         retries: int = NOT_GIVEN,
         strict_replies: bool = NOT_GIVEN,
+        tools: Sequence[Callable[..., Any]] = NOT_GIVEN,
+        max_turns: int = NOT_GIVEN,
         **settings: JSON,
     ) -> StrategyFunction[P, R]: ...
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
@@ -62,9 +65,9 @@ class _Prepared:
         __tracebackhide__ = True
         self.prompt = prompt = prompt.resolved(arguments, owner)
         self.options = options.resolved()
-        source = self.options.source
+        source, tools = self.options.source, self.options.described_tools if self.options.tools else ()
         self.rendered: Rendered = prompt.render(
-            arguments, owner, source.name if source else None, self.options.settings, self.options.before
+            arguments, owner, source.name if source else None, self.options.settings, self.options.before, tools=tools
         )
 
     def drive(self, driver: Callable[..., Any]) -> Any:
@@ -83,25 +86,20 @@ class _Prepared:
 class _Implementation:
     """A function, and what it takes to let a model be its body.
 
-    Without `options` its first parameter takes the model at call time. `changes` are those of `with_options`, whose
-    function shares its `prompt` with the first.
+    With `at_call` its first parameter takes the model at call time. What `with_options` makes of it has other
+    `options` and shares its `prompt`.
     """
 
     def __init__(
-        self,
-        function: FunctionType,
-        options: Options | None,
-        binding: Binding | None,
-        prompt: Prompt,
-        changes: Changes | None = None,
+        self, function: FunctionType, options: Options, binding: Binding | None, prompt: Prompt, *, at_call: bool
     ) -> None:
         self.function = function
-        self.options = options if options is None or changes is None else replace(options, changes=changes)
+        self.options = options
         self.binding = binding
         self.prompt = prompt
-        self.changes = changes
-        strict = options is not None and options.strict_replies
-        self.strict = strict if changes is None or changes.strict_replies is None else changes.strict_replies
+        self.at_call = at_call
+        changed = None if options.changes is None else options.changes.strict_replies
+        self.strict = options.strict_replies if changed is None else changed
 
     def prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Prepared:
         __tracebackhide__ = True
@@ -112,9 +110,9 @@ class _Implementation:
                 signature = self.prompt.signature
                 raise TypeError(f"{signature.name}() missing a required argument: {signature.bound_name!r}")
             owner, args = args[0], args[1:]
-        elif options is None:
-            options, args, kwargs = _given(self.function, self.changes, args, kwargs)
-        return _Prepared(self.prompt, cast(Options, options), owner, self.prompt.signature.bind(args, kwargs))
+        elif self.at_call:
+            options, args, kwargs = _given(self.function, options, args, kwargs)
+        return _Prepared(self.prompt, options, owner, self.prompt.signature.bind(args, kwargs))
 
     def request(self, *args: Any, **kwargs: Any) -> Request:
         __tracebackhide__ = True
@@ -134,12 +132,16 @@ class _Implementation:
         name: str | None = None,
         retries: int = NOT_GIVEN,
         strict_replies: bool = NOT_GIVEN,
+        tools: Sequence[Callable[..., Any]] = NOT_GIVEN,
+        max_turns: int = NOT_GIVEN,
         **settings: JSON,
     ) -> FunctionType:
         """The same function with other options; raises TypeError or ValueError for wrong ones."""
-        changes = Changes.of(model, name, retries, strict_replies, settings)
-        changes = changes if self.changes is None else self.changes.followed_by(changes)
-        return _Implementation(self.function, self.options, self.binding, self.prompt, changes).as_function()
+        changes = Changes.of(model, name, retries, strict_replies, settings, max_turns=max_turns).with_tools(tools)
+        before = self.options.changes
+        options = replace(self.options, changes=changes if before is None else before.followed_by(changes))
+        changed = _Implementation(self.function, options, self.binding, self.prompt, at_call=self.at_call)
+        return changed.as_function()
 
     def as_function(self) -> FunctionType:
         implemented: Any = self._coroutine_function() if self.prompt.signature.asynchronous else self._plain_function()
@@ -175,21 +177,23 @@ class _Implementation:
         return implemented
 
 
-def implement(function: FunctionType, options: Options | None, *, binding: Binding | None = None) -> FunctionType:
+def implement(
+    function: FunctionType, options: Options, *, binding: Binding | None = None, at_call: bool = False
+) -> FunctionType:
     """The function with a model for a body.
 
-    Without `options`, its first parameter takes the model at call time. Raises PromptError where the function
+    With `at_call`, its first parameter takes the model at call time. Raises PromptError where the function
     cannot be implemented.
     """
     if hasattr(function, "__llm_prompt__"):
         # Decorated before: the nearest decorator's model implements it.
         function = cast(FunctionType, inspect.unwrap(function))
-    prompt = Prompt(Signature(function, binding=binding, hidden=0 if options else 1))
-    return _Implementation(function, options, binding, prompt).as_function()
+    prompt = Prompt(Signature(function, binding=binding, hidden=1 if at_call else 0))
+    return _Implementation(function, options, binding, prompt, at_call=at_call).as_function()
 
 
 def _given(
-    function: FunctionType, changes: Changes | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+    function: FunctionType, options: Options, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Options, tuple[Any, ...], dict[str, Any]]:
     """The model, or conversation, that a call brings along, and the rest of its arguments."""
     __tracebackhide__ = True
@@ -202,7 +206,32 @@ def _given(
     else:
         raise TypeError(f"{function.__qualname__}() takes the model as its first argument, {first!r}; it is missing")
     source = None if model is None else resolve(model)
-    return Options(source, before=opening(model), changes=changes), tuple(rest), kwargs
+    return replace(options, source=source, before=opening(model)), tuple(rest), kwargs
+
+
+class AtCall(Protocol):
+    """A decorator for functions whose model is passed at call time, which keeps their types."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # a static method can be called too, and stays one
+        self, function: staticmethod[Concatenate[Any, P], R], /
+    ) -> staticmethod[Concatenate[Any, P], R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Any, P], R], /) -> StrategyFunction[Concatenate[Any, P], R]: ...
+
+
+def at_call(
+    function: Any, tools: Any, max_turns: Any, implement: Callable[[FunctionType, Options], FunctionType]
+) -> Any:
+    """What a decorator gives for a function, or static method, whose model is passed at call time."""
+    options = Options(tools=tools_of(tools), max_turns=checked_turns(max_turns))
+
+    def decorate(function: Any) -> Any:
+        if isinstance(function, staticmethod):
+            return staticmethod(implement(plain_function(function.__func__), options))
+        return implement(plain_function(function), options)
+
+    return decorate if function is None else decorate(function)
 
 
 def plain_function(thing: Any) -> FunctionType:

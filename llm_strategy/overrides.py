@@ -11,15 +11,16 @@ import functools
 import inspect
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar, Token
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from llm_strategy.canonical import FrozenJSON
 from llm_strategy.models import ModelSource, opening, resolve
 from llm_strategy.models.settings import normalized, without_value
+from llm_strategy.tools import Tool, checked_turns, tools_of
 from llm_strategy.values import JSON, Message
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,12 +39,16 @@ class _NotGiven:
 
 NOT_GIVEN: Any = _NotGiven()
 
+MAX_TURNS = 10
+"""Turns in which a model may call tools, where nothing else is said."""
+
 
 @dataclass(frozen=True)
 class Changes:
     """Options that stand in the place of others; what is not given stays as it is.
 
-    `source` is None for the configured model. `without` names settings that are not sent at all.
+    `source` is None for the configured model. `without` names settings that are not sent at all. `tools` stand in the
+    place of all others, `stand_ins` in that of the tools of their names.
     """
 
     source: ModelSource | None = NOT_GIVEN
@@ -52,9 +57,21 @@ class Changes:
     without: frozenset[str] = frozenset()
     retries: int | None = None
     strict_replies: bool | None = None
+    max_turns: int | None = None
+    tools: tuple[Tool, ...] | None = None
+    stand_ins: tuple[Tool, ...] = ()
 
     @classmethod
-    def of(cls, model: Any, name: str | None, retries: int, strict_replies: bool, settings: dict[str, JSON]) -> Changes:
+    def of(
+        cls,
+        model: Any,
+        name: str | None,
+        retries: int,
+        strict_replies: bool,
+        settings: dict[str, JSON],
+        *,
+        max_turns: int = NOT_GIVEN,
+    ) -> Changes:
         """The options as a user gives them. Raises TypeError or ValueError for wrong ones."""
         given = model is not NOT_GIVEN and model is not None
         check_name(name, given=given)
@@ -65,6 +82,7 @@ class Changes:
             without_value(settings),
             None if retries is NOT_GIVEN else checked_retries(retries),
             None if strict_replies is NOT_GIVEN else checked_flag(strict_replies),
+            None if max_turns is NOT_GIVEN else checked_turns(max_turns),
         )
 
     def followed_by(self, later: Changes) -> Changes:
@@ -76,7 +94,26 @@ class Changes:
             (self.without - later.settings.keys()) | later.without,
             self.retries if later.retries is None else later.retries,
             self.strict_replies if later.strict_replies is None else later.strict_replies,
+            self.max_turns if later.max_turns is None else later.max_turns,
+            self.tools if later.tools is None else later.tools,
+            (*later.stand_ins, *self.stand_ins),
         )
+
+    def with_tools(self, tools: Any) -> Changes:
+        """With these tools in the place of all others. Raises TypeError or PromptError for what is none."""
+        return self if tools is NOT_GIVEN else replace(self, tools=tools_of(tools))
+
+    def with_stand_ins(self, tools: Any) -> Changes:
+        """With these tools in the place of those of their names. Raises TypeError or PromptError for what is none."""
+        return self if tools is NOT_GIVEN else replace(self, stand_ins=tools_of(tools))
+
+    def tools_among(self, own: tuple[Tool, ...]) -> tuple[Tool, ...]:
+        """The tools of a function that has its `own`."""
+        tools = own if self.tools is None else self.tools
+        if not self.stand_ins:
+            return tools
+        # Of several the innermost block's comes first.
+        return tuple(next((other for other in self.stand_ins if other.name == tool.name), tool) for tool in tools)
 
     def put_into(self, settings: FrozenJSON) -> FrozenJSON:
         """Settings with these in their place."""
@@ -171,6 +208,7 @@ class override:  # noqa: N801  # a context manager and decorator that reads as a
 
     `model` is given in any form that `llm_strategy` takes; None is the configured one. `settings` are added to
     those of the function; one that is None is not sent. The prompt stays the same: a `ChatChain` keeps its messages.
+    Each of `tools` stands in for the tool of its name, wherever a function has one.
 
     Raises TypeError or ValueError for options that no call can have.
     """
@@ -182,9 +220,12 @@ class override:  # noqa: N801  # a context manager and decorator that reads as a
         name: str | None = None,
         retries: int = NOT_GIVEN,
         strict_replies: bool = NOT_GIVEN,
+        tools: Sequence[Callable[..., Any]] = NOT_GIVEN,
+        max_turns: int = NOT_GIVEN,
         **settings: JSON,
     ) -> None:
-        self._changes = Changes.of(model, name, retries, strict_replies, settings)
+        changes = Changes.of(model, name, retries, strict_replies, settings, max_turns=max_turns)
+        self._changes = changes.with_stand_ins(tools)
         self._open: list[tuple[_Entered, Token[_Entered | None]]] = []
 
     def __enter__(self) -> None:

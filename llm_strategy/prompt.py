@@ -170,6 +170,8 @@ class Prompt:
         model: str | None,
         settings: FrozenJSON,
         before: tuple[Message, ...] = (),
+        *,
+        tools: tuple[FrozenJSON, ...] = (),
     ) -> Rendered:
         """The request for one call. `owner` is the instance or class that a member is called on.
 
@@ -185,7 +187,7 @@ class Prompt:
         system = SYSTEM_FOR_TEXT if self.is_text else SYSTEM
         opening = before if before and before[0].role == "system" else (system, *before)
         messages = (*opening, Message("user", (TextPart(text), *found.parts)))
-        request = Request(model, messages, self.output.schema, (), settings, found.volatile)
+        request = Request(model, messages, self.output.schema, tools, settings, found.volatile)
         return Rendered(request, [*head, *rest], (self.signature, owner, arguments))
 
     def _head(self, owner: Any) -> tuple[Sequence[Block], str]:

@@ -30,7 +30,7 @@ from llm_strategy.exact import Exact, is_utf8
 from llm_strategy.reconstruction import is_implemented_class, original_of
 from llm_strategy.typed_dicts import accepted
 
-_IMPOSSIBLE = (
+IMPOSSIBLE = (
     *(PydanticUserError, PydanticSchemaGenerationError, PydanticUndefinedAnnotation, SchemaError),
     UnicodeDecodeError,  # an enum with bytes that are no text
 )
@@ -48,11 +48,11 @@ class Output:
         try:
             self.model = create_model("Reply", return_value=(accepted(annotation), ...))
             described = self.model.model_json_schema(schema_generator=JSONSchema)
-            self.schema = FrozenJSON(_without_titles(described, "Reply"))
+            self.schema = FrozenJSON(without_titles(described, "Reply"))
             self.validate = self._validate()
-        except _IMPOSSIBLE as error:
+        except IMPOSSIBLE as error:
             raise PromptError(
-                f"{place}: no reply can be turned into its return type, because {_reason(error)}: return plain data, "
+                f"{place}: no reply can be turned into its return type, because {reason_of(error)}: return plain data, "
                 "a dataclass, a TypedDict or a pydantic model"
             ) from error
 
@@ -142,7 +142,7 @@ def _with_implemented_classes(core: Node) -> Node:
     return written
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     # pydantic goes on with advice on configuring a model, which the user does not have.
     return str(error).splitlines()[0].partition(". Set `")[0].rstrip(".")
 
@@ -151,10 +151,10 @@ def _reason(error: Exception) -> str:
 _BY_NAME = ("properties", "$defs", "patternProperties", "dependentSchemas")
 
 
-def _without_titles(schema: Any, name: str) -> Any:
+def without_titles(schema: Any, name: str) -> Any:
     """The schema without the titles that pydantic derives from names: they tell a model nothing."""
     if isinstance(schema, list):
-        return [_without_titles(item, "") for item in schema]
+        return [without_titles(item, "") for item in schema]
     if not isinstance(schema, dict):
         return schema
     derived = (name, name.replace("_", " ").title())
@@ -163,11 +163,11 @@ def _without_titles(schema: Any, name: str) -> Any:
         if keyword == "title" and (value in derived or name == ""):
             continue
         if keyword in _BY_NAME:
-            kept[keyword] = {key: _without_titles(item, key) for key, item in value.items()}
+            kept[keyword] = {key: without_titles(item, key) for key, item in value.items()}
         elif keyword in ("default", "const", "enum", "examples", "example"):
             kept[keyword] = value
         else:
-            kept[keyword] = _without_titles(value, "")
+            kept[keyword] = without_titles(value, "")
     return kept
 
 

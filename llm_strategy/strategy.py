@@ -8,7 +8,7 @@ import functools
 import inspect
 import typing
 from abc import update_abstractmethods
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FunctionType, new_class
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
@@ -18,9 +18,10 @@ from llm_strategy.implementation import StrategyFunction, implement
 from llm_strategy.member import implemented, unimplemented
 from llm_strategy.models import is_model_class, opening, resolve
 from llm_strategy.models.settings import normalized
-from llm_strategy.overrides import check_name, checked_flag, checked_retries
+from llm_strategy.overrides import MAX_TURNS, check_name, checked_flag, checked_retries
 from llm_strategy.prompt_blocks import is_structured
 from llm_strategy.reconstruction import Recipe, remember
+from llm_strategy.tools import checked_turns, tools_of
 from llm_strategy.values import JSON
 
 P = ParamSpec("P")
@@ -52,16 +53,32 @@ def llm_strategy(
     name: str | None = None,
     retries: int = 2,
     strict_replies: bool = False,
+    tools: Sequence[Callable[..., Any]] = (),
+    max_turns: int = MAX_TURNS,
     **settings: JSON,
 ) -> Strategy: ...
 @overload
 def llm_strategy(target: Callable[P, R], /) -> StrategyFunction[P, R]: ...
 @overload
 def llm_strategy(
-    model: Any, *, name: str | None = None, retries: int = 2, strict_replies: bool = False, **settings: JSON
+    model: Any,
+    *,
+    name: str | None = None,
+    retries: int = 2,
+    strict_replies: bool = False,
+    tools: Sequence[Callable[..., Any]] = (),
+    max_turns: int = MAX_TURNS,
+    **settings: JSON,
 ) -> Strategy: ...
 def llm_strategy(
-    model: Any = None, *, name: str | None = None, retries: int = 2, strict_replies: bool = False, **settings: JSON
+    model: Any = None,
+    *,
+    name: str | None = None,
+    retries: int = 2,
+    strict_replies: bool = False,
+    tools: Sequence[Callable[..., Any]] = (),
+    max_turns: int = MAX_TURNS,
+    **settings: JSON,
 ) -> Any:
     """Let a model implement what has no body: `@llm_strategy("openai:gpt-5-mini")`.
 
@@ -74,8 +91,9 @@ def llm_strategy(
     `openai` client with `name=`, a LangChain chat model or LLM, a function without arguments that
     makes one (not called in replay if `name="provider:name"` is given), any object with the `Model`
     protocol, or None for the one in LLM_STRATEGY_MODEL. `retries` is how often a reply that does not
-    fit is sent back with what is wrong; `strict_replies` refuses replies that need repair. `settings`
-    have provider-neutral names: `temperature`, `max_tokens`, `seed`.
+    fit is sent back with what is wrong; `strict_replies` refuses replies that need repair. `tools` are
+    functions with annotations and a docstring, which the model may call before it answers, in at most
+    `max_turns` of its replies. `settings` have provider-neutral names: `temperature`, `max_tokens`, `seed`.
 
     Decorating raises PromptError, also a NotImplementedError, for a function that cannot be
     implemented: without docstring, return annotation or parameter annotations, or with a body. On a
@@ -88,7 +106,8 @@ def llm_strategy(
     if name is None and _is_written_bare(model):
         return _decorate(model, Options.of(None, settings))  # written as @llm_strategy, without a call
     source = None if model is None else resolve(model, name)
-    options = Options(source, normalized(settings), retries, strict_replies, opening(model))
+    given = tools_of(tools), checked_turns(max_turns)
+    options = Options(source, normalized(settings), retries, strict_replies, opening(model), None, *given)
 
     def decorate(target: Any) -> Any:
         return _decorate(target, options)

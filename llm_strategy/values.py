@@ -207,7 +207,7 @@ class Request:
             return self
         parts = [part for message in self.messages for part in message.parts]
         texts = [part.content for part in parts if isinstance(part, TextPart)]
-        apart = {part.content if isinstance(part, BlobPart) else getattr(part, "uri", None) for part in parts}
+        apart = {_content_apart(part) for part in parts}
         places = {_place(text, texts): value for text, value in self.volatile.items() if text not in apart}
         # What the model said itself is left as it is.
         messages = tuple(
@@ -226,8 +226,19 @@ class Request:
                 return replace(part, content=self.volatile[content])
             case UriPart(uri=uri) if uri in self.volatile:
                 return replace(part, uri=self.volatile[uri])
+            case ToolCallResponsePart(response=str(text)) if text in self.volatile:
+                return replace(part, response=self.volatile[text])
             case _:
                 return part
+
+
+def _content_apart(part: Part) -> JSON:
+    """What a part consists of that is no text of the conversation; None for texts."""
+    match part:
+        case BlobPart(content=content) | UriPart(uri=content) | ToolCallResponsePart(response=str(content)):
+            return content
+        case _:
+            return None
 
 
 def _place(placeholder: str, texts: Iterable[str]) -> re.Pattern[str]:
@@ -326,7 +337,8 @@ class Response:
     `content` is the model's own words for it) or a word of the provider's own. `model` is the name
     that the provider gave of what answered. `pieces` are the parts of `content` in which a streamed
     answer arrived; `closed_early` says that the caller stopped reading it, so that neither the rest
-    nor why the model stopped (`finish_reason` is "") is known.
+    nor why the model stopped (`finish_reason` is "") is known. `tool_calls` are the tools that the
+    model wants to have called before it answers.
     """
 
     content: str
@@ -335,11 +347,14 @@ class Response:
     model: str | None = None
     pieces: tuple[str, ...] = ()
     closed_early: bool = False
+    tool_calls: tuple[ToolCallPart, ...] = ()
 
     def to_json(self) -> dict[str, JSON]:
         data: dict[str, JSON] = {"content": self.content}
         if self.pieces:
             data["pieces"] = list(self.pieces)
+        if self.tool_calls:
+            data["tool_calls"] = [_call_to_json(call) for call in self.tool_calls]
         if self.closed_early:
             data["closed_early"] = True
         else:
@@ -366,6 +381,7 @@ class Response:
             data.get("model"),
             _checked(data["pieces"], data["content"]) if "pieces" in data else (),
             closed_early,
+            tuple(map(_call_from_json, data["tool_calls"])) if "tool_calls" in data else (),
         )
 
 
@@ -375,3 +391,15 @@ def _checked(pieces: JSON, content: JSON) -> tuple[str, ...]:
     if "".join(pieces) != content:
         raise ValueError("its pieces, joined, are not its content: change both, or take the pieces out")
     return tuple(pieces)
+
+
+def _call_to_json(call: ToolCallPart) -> dict[str, JSON]:
+    return {"id": call.id, "name": call.name, "arguments": call.arguments}
+
+
+def _call_from_json(data: JSON) -> ToolCallPart:
+    if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
+        raise ValueError("one of its tool_calls has no name: each has an id, a name and arguments")
+    if not isinstance(name := data.get("id"), str | None):
+        raise ValueError(f"the id of its call of the tool {data['name']} is no text: put it into quotes")
+    return ToolCallPart(name, data["name"], data.get("arguments"))

@@ -42,7 +42,7 @@ def open_stream(prompt: Prompt, rendered: Rendered, options: Options) -> Stream[
         return scope.enter(ask) if told is None else told.enter(scope, ask)
 
     if prompt.is_text:
-        steps = text_steps(enter, rendered.request, signature.name)
+        steps = text_steps(enter, rendered.request, signature.name, options)
     else:
         outputs = Form(prompt.item, prompt.output, options.strict_replies)
         steps = item_steps(enter, rendered.request, outputs, options)

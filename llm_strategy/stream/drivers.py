@@ -11,6 +11,7 @@ from llm_strategy import engine
 from llm_strategy.context import Ask, asking
 from llm_strategy.errors import ModelError
 from llm_strategy.stream.effects import Acquire, Begin, Closed, Effect, HangUp, Keep, Next, Out, Steps
+from llm_strategy.tool_turns import ToolUse
 from llm_strategy.values import Response
 
 
@@ -135,10 +136,12 @@ class SyncDriver(Driver):
         with self._turn_taken():
             self._close_at_once()
 
-    def _do(self, effect: Effect) -> str | Response | None:
+    def _do(self, effect: Effect) -> Any:
         __tracebackhide__ = True
         if isinstance(effect, Next):
             return self._next(effect.ask)
+        if isinstance(effect, ToolUse):
+            return effect.run()
         self._do_at_once(effect)
         return None
 
@@ -204,6 +207,8 @@ class AsyncDriver(Driver):
         match effect:
             case Next(ask):
                 return await self._next(ask)
+            case ToolUse():
+                return await effect.arun()
             case Acquire(turn):
                 await engine.acquire(turn)
             case Keep(turn, response):

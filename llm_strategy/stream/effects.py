@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
 from llm_strategy.context import Ask, Turn
+from llm_strategy.tool_turns import ToolUse
 from llm_strategy.values import Request, Response
 
 
@@ -40,8 +41,9 @@ class Out(NamedTuple):
     value: Any
 
 
-Effect = Begin | Acquire | Next | HangUp | Keep | Out
+Effect = Begin | Acquire | Next | HangUp | Keep | ToolUse | Out
 Steps = Generator[Effect, Any, Any]
+"""What a `ToolUse` gives is sent to them, as in `engine`."""
 Enter = Callable[[Request], Turn]
 
 

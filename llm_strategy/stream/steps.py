@@ -18,23 +18,35 @@ from llm_strategy.stream.reception import Reception
 from llm_strategy.values import Request, Response
 
 
-def text_steps(enter: Enter, request: Request, place: str) -> Steps:
-    """Give the text of the answer as it arrives."""
+def text_steps(enter: Enter, request: Request, place: str, options: Options) -> Steps:
+    """Give the text of the answer as it arrives, and what the model says before it calls tools."""
     __tracebackhide__ = True
-    reception = Reception(enter(request))
-    try:
-        yield Begin(reception.turn)
-        while (piece := (yield from reception.next())) is not None:
-            yield Out(piece)
-        problem = _CUT.get(reception.response.finish_reason)
-        if problem is not None:
-            error = _error(place, reception, problem, str)
-            engine.annotate(error, 0, reception.turn)
-            raise error
-    except Closed:
-        yield from reception.cut()
-    finally:
-        reception.close()
+    turns = engine.tool_turns(options, place)
+    while True:
+        reception = Reception(enter(request))
+        try:
+            yield Begin(reception.turn)
+            while (piece := (yield from reception.next())) is not None:
+                yield Out(piece)
+            if turns is None or not engine.calls_tools(reception.response):
+                _check_end(reception, place)
+                return
+        except Closed:
+            yield from reception.cut()
+            return
+        finally:
+            reception.close()
+        request = yield from turns.steps(request, reception.response)
+
+
+def _check_end(reception: Reception, place: str) -> None:
+    """Raise ReplyError for a text that was cut off."""
+    __tracebackhide__ = True
+    problem = _CUT.get(reception.response.finish_reason)
+    if problem is not None:
+        error = _error(place, reception, problem, str)
+        engine.annotate(error, 0, reception.turn)
+        raise error
 
 
 _CUT = {
@@ -55,34 +67,39 @@ class Form(NamedTuple):
 def item_steps(enter: Enter, request: Request, form: Form, options: Options) -> Steps:
     """Give the items of the reply as they arrive; ask again as long as none is out."""
     __tracebackhide__ = True
-    for attempt in range(options.retries + 1):
-        reading = _Reading(Reception(enter(request)), form)
+    turns = engine.tool_turns(options, form.whole.place)
+    attempt = 0
+    while True:
+        reading = _Reading(Reception(enter(request)), form, uses_tools=turns is not None)
         turn = reading.reception.turn
         try:
             yield Begin(turn)
-            yield from reading.steps()
-            return
+            calling = yield from reading.steps()
         except ReplyError as error:
             yield from reading.reception.cut()
             if reading.count or engine.is_final(error, attempt, options):
                 engine.annotate(error, attempt, turn)
                 raise
-            request = engine.request_again(request, error)
+            request, attempt = engine.request_again(request, error), attempt + 1
             if turn.told is not None:
                 turn.told.refused(error)
+            continue
         except Closed:
             yield from reading.reception.cut()
             return
         finally:
             reading.reception.close(tuple(dict.fromkeys(reading.repairs)))
-    raise ValueError(f"retries must be 0 or more, not {options.retries}")
+        if turns is None or calling is None:
+            return
+        request = yield from turns.steps(request, calling)
 
 
 class _Reading:
     """One reply, read item by item. `count` is the number of items that are out."""
 
-    def __init__(self, reception: Reception, form: Form) -> None:
+    def __init__(self, reception: Reception, form: Form, *, uses_tools: bool) -> None:
         self.reception = reception
+        self.uses_tools = uses_tools
         self.count = 0
         self.repairs: list[str] = []
         self._form = form
@@ -90,10 +107,15 @@ class _Reading:
         self._is_held = False
 
     def steps(self) -> Steps:
+        """Give the items; returns the reply where it calls tools in place of giving any."""
         while (piece := (yield from self.reception.next())) is not None:
             if not self._is_held:
                 yield from self._read(piece)
         reader, response = self._reader, self.reception.response
+        if self.uses_tools and engine.calls_tools(response):
+            if self.count:
+                raise self._error("the model calls a tool when items are out")
+            return response
         if not self.count and (self._is_held or not reader.complete):
             # Nothing is out, so nothing is lost: the reply is read as a whole, with all repairs.
             parsed = parse(response, self._form.whole, strict=self._form.strict)
@@ -104,6 +126,7 @@ class _Reading:
             raise self._error(_CUT.get(response.finish_reason, "the reply ended before its list did"))
         elif not reader.is_plain:
             self.repairs += self._repairs_around(response)
+        return None
 
     def _read(self, piece: str) -> Steps:
         for text in self._reader.feed(piece):
