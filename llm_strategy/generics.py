@@ -68,9 +68,16 @@ def check_variables(signature: Signature) -> list[Any]:
             )
         if variable is Self and signature.binding is None:
             raise PromptError(f"{signature.place} uses Self, but it is no method: name the class")
-    # `Box` of pydantic is `Box[T]` too; where no other T stands, a class is meant.
-    written = [annotation for annotation in annotations if not _is_bare(annotation)]
-    return variables if any(map(_has_variables, [*written, signature.returns])) else []
+    return variables
+
+
+def _only_bare(signature: Signature) -> bool:
+    """Whether no variable is written but in `Box` of pydantic, which is the same class as `Box[T]`.
+
+    What it holds is shown all the same, but two such parameters need not hold the same.
+    """
+    written = [parameter.annotation for parameter in signature.parameters if not _is_bare(parameter.annotation)]
+    return not any(map(_has_variables, [*written, signature.returns]))
 
 
 def _is_bare(annotation: Any) -> bool:
@@ -92,6 +99,8 @@ def bindings(signature: Signature, arguments: Mapping[str, Any], owner: Any) -> 
             bound[name], places[name] = _allowed(found, signature), place
             continue
         joined = _agreed(bound[name], found, settled=places[name] == signature.bound_name)
+        if joined is None and _only_bare(signature):
+            joined = _either([bound[name], kind])
         if joined is None:
             raise TypeError(
                 f"{signature.name}() cannot tell what {type_text(name)} stands for: {places[name]} makes it "

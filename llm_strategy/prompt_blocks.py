@@ -95,7 +95,9 @@ def _told_by_docstrings(kind: type) -> dict[str, str]:
 
 
 def _documented_class(kind: type) -> Documented:
-    written = kind.__dict__.get("__doc__")
+    # pydantic makes a class of its own for each `Box[int]`, without the docstring.
+    generic = getattr(kind, "__pydantic_generic_metadata__", {}).get("origin")
+    written = (generic or kind).__dict__.get("__doc__")
     names = {*field_names(kind), *getattr(kind, "__annotations__", ())}
     return documented(inspect.cleandoc(written), names) if isinstance(written, str) else Documented("", {})
 
