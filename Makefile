@@ -13,7 +13,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 	"$$python" $(USABLE) 2>/dev/null && { echo "$$python"; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint bench screenshots install clean
+.PHONY: help demo test faults lint bench docs screenshots install clean
 
 help:  ## show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,10 @@ bench: install  ## speed beside the floor, vcrpy, cassetter and pytest-recording
 	@$(BIN)/python benchmarks/replay.py $(ARGS)
 	@$(BIN)/python benchmarks/http.py $(patsubst %.json,%-http.json,$(ARGS))
 	@$(BIN)/python benchmarks/review.py $(patsubst %.json,%-review.json,$(ARGS))
+
+docs: install  ## build the site in build/docs; whatever is wrong with a page or a link is an error
+	@$(BIN)/python -m sphinx -q -E -W --keep-going -j auto -d build/doctrees docs build/docs
+	@echo "The site is in build/docs: open build/docs/index.html"
 
 screenshots: install  ## make the pictures in docs/images; needs a chromium
 	@$(BIN)/python docs/screenshots.py
