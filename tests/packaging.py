@@ -6,6 +6,7 @@ Not collected with the other tests: each run builds a wheel and makes a virtual 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -39,7 +40,9 @@ def run(*command: str | Path, folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from the source archive."""
+    """The wheel, built from the source archive; in a release the one that `WHEEL` names and that will be published."""
+    if built := os.environ.get("WHEEL"):
+        return Path(built).resolve()
     folder = tmp_path_factory.mktemp("dist")
     run(sys.executable, "-m", "build", "--outdir", folder, CHECKOUT, folder=folder)
     (path,) = folder.glob("*.whl")
@@ -106,3 +109,17 @@ def test_the_metadata_names_the_core_dependencies_only(wheel: Path) -> None:
     core = "docstring-parser filelock json-repair pydantic pyyaml typing-extensions"
     assert sorted(line.split(">")[0].lower() for line in required) == core.split()
     assert metadata["Requires-Python"] == ">=3.11"
+
+
+def test_the_readme_of_the_index_links_into_the_repository(wheel: Path) -> None:
+    """On the package index no link or picture is relative: there is no docs/ beside it."""
+    with zipfile.ZipFile(wheel) as archive:
+        (path,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = Parser().parsestr(archive.read(path).decode("utf-8"))
+    readme = metadata.get_payload()
+    assert isinstance(readme, str)
+    targets = re.findall(r"\]\(([^)]+)\)", re.sub(r"^```.*?^```", "", readme, flags=re.MULTILINE | re.DOTALL))
+    assert "https://raw.githubusercontent.com/blackhc/llm-strategy/main/docs/images/summary.svg" in targets
+    assert [target for target in targets if not target.startswith(("https://", "#"))] == []
+    labels = {url.partition(", ")[0] for url in metadata.get_all("Project-URL", [])}
+    assert labels == {"Documentation", "Repository", "Issues", "Changelog"}
