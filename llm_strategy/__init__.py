@@ -11,6 +11,7 @@ Names are loaded when first used: a test run that makes no call pays for none of
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -136,3 +137,17 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+class _Departed:
+    """Asked last of all finders: an import that worked with version 2.2 is told what to write now."""
+
+    @staticmethod
+    def find_spec(name: str, *_: Any) -> None:
+        if name.startswith(("llm_strategy.", "llm_hyperparameters")):
+            from llm_strategy.departed import refuse
+
+            refuse(name)
+
+
+sys.meta_path.append(_Departed())

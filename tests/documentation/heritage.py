@@ -31,8 +31,7 @@ def names_of(wheel: Path) -> list[str]:
 
 def _members(tree: ast.Module | ast.ClassDef) -> Iterator[str]:
     for node in tree.body:
-        for name in filter(_is_public, _defined(node)):
-            yield name
+        yield from filter(_is_public, _defined(node))
         if isinstance(node, ast.ClassDef) and _is_public(node.name):
             yield from (f"{node.name}.{name}" for name in _members(node))
 
