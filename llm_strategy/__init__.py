@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from llm_strategy.errors import SecretFound as SecretFound
     from llm_strategy.explicit_function import llm_explicit_function as llm_explicit_function
     from llm_strategy.function import llm_function as llm_function
+    from llm_strategy.hyperparameters.collection import Hyperparameters as Hyperparameters
+    from llm_strategy.hyperparameters.definitions import Hyperparameter as Hyperparameter
+    from llm_strategy.hyperparameters.definitions import hyperparameters_scope as hyperparameters_scope
+    from llm_strategy.hyperparameters.tracking import track_hyperparameters as track_hyperparameters
     from llm_strategy.log import Call as Call
     from llm_strategy.models import Model as Model
     from llm_strategy.models.langchain import LangChainModel as LangChainModel
@@ -62,6 +66,8 @@ _HOMES = {
     "ChatChain": "chat",
     "ChatTree": "chat_tree",
     "Fault": "cassette.faults",
+    "Hyperparameter": "hyperparameters.definitions",
+    "Hyperparameters": "hyperparameters.collection",
     "LLMStrategyError": "errors",
     "LangChainModel": "models.langchain",
     "Media": "content",
@@ -82,10 +88,12 @@ _HOMES = {
     "Volatile": "signature",
     "call_log": "block",
     "get_tracked_chats": "chat_tree",
+    "hyperparameters_scope": "hyperparameters.definitions",
     "llm_explicit_function": "explicit_function",
     "llm_function": "function",
     "llm_strategy": "strategy",
     "override": "overrides",
+    "track_hyperparameters": "hyperparameters.tracking",
     "use_cassette": "block",
 }
 __all__ = [
@@ -98,6 +106,8 @@ __all__ = [
     "ChatChain",
     "ChatTree",
     "Fault",
+    "Hyperparameter",
+    "Hyperparameters",
     "LLMStrategyError",
     "LangChainModel",
     "Media",
@@ -118,10 +128,12 @@ __all__ = [
     "Volatile",
     "call_log",
     "get_tracked_chats",
+    "hyperparameters_scope",
     "llm_explicit_function",
     "llm_function",
     "llm_strategy",
     "override",
+    "track_hyperparameters",
     "use_cassette",
 ]
 

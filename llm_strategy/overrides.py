@@ -1,25 +1,17 @@
-"""`override`: another model, other settings or another patience for every call of a block.
-
-An override is found by a context variable, so that concurrent tasks and threads do not see each other's. A thread
-that was started without a context follows the main thread, unless a task is what opened the block there: while one
-task is in a block others are not, and they have threads too.
-"""
+"""`override`: another model, other settings or another patience for every call of a block."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-import sys
-import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from llm_strategy.canonical import FrozenJSON
 from llm_strategy.models import ModelSource, opening, resolve
 from llm_strategy.models.settings import normalized, without_value
+from llm_strategy.stays import Block, Stay, Stays
 from llm_strategy.tools import Tool, checked_turns, tools_of
 from llm_strategy.values import JSON, Message
 
@@ -143,59 +135,18 @@ def checked_flag(flag: Any) -> bool:
     return flag
 
 
-class _Entered:
-    """One stay in an `override` block, in the thread that entered it.
+_stays: Stays[Changes] = Stays("llm_strategy_override")
 
-    `outer` is the stay around it, `changes` are those of both. `in_loop` says that it was entered by a task.
-    """
-
-    def __init__(self, changes: Changes, outer: _Entered | None) -> None:
-        self.outer = outer
-        self.changes: Changes = changes if outer is None else outer.changes.followed_by(changes)
-        self.closed = False
-        self.thread = threading.get_ident()
-        self.in_main = threading.current_thread() is threading.main_thread()
-        self.in_loop = _in_loop()
-
-
-def _in_loop() -> bool:
-    """Whether a task is running here; what is not even imported runs none."""
-    asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_run():
-        return True
-    try:
-        return asyncio is not None and asyncio.get_running_loop() is not None
-    except RuntimeError:
-        return False
-
-
-_variable: ContextVar[_Entered | None] = ContextVar("llm_strategy_override", default=None)
-
-entered: list[_Entered] = []
+entered = _stays.entered
 """The blocks of this process that are open; nearly always none."""
 
 
 def current_changes(own: Changes | None) -> Changes | None:
     """What changes the options of a call made here and now: its own changes, then those of the blocks around it."""
-    found = current() if entered else None
+    found = _stays.current() if entered else None
     if found is None:
         return own
-    return found.changes if own is None else own.followed_by(found.changes)
-
-
-def current() -> _Entered | None:
-    found = _variable.get()
-    while found is not None and found.closed:
-        # Event loops and fixtures carry contexts further than the block reaches.
-        found = found.outer
-    if found is not None:
-        return found
-    thread = threading.get_ident()
-    # Whatever runs in a thread before a block ends that was opened outside all tasks has been started in the block.
-    outside_tasks = [stay for stay in list(entered) if not stay.in_loop]
-    own = [stay for stay in outside_tasks if stay.thread == thread]
-    reaching = own or [stay for stay in outside_tasks if stay.in_main]
-    return reaching[-1] if reaching else None
+    return found.value if own is None else own.followed_by(found.value)
 
 
 class override:  # noqa: N801  # a context manager and decorator that reads as a verb
@@ -226,23 +177,15 @@ class override:  # noqa: N801  # a context manager and decorator that reads as a
     ) -> None:
         changes = Changes.of(model, name, retries, strict_replies, settings, max_turns=max_turns)
         self._changes = changes.with_stand_ins(tools)
-        self._open: list[tuple[_Entered, Token[_Entered | None]]] = []
+        self._block: Block[Changes] = Block()
 
     def __enter__(self) -> None:
-        stay = _Entered(self._changes, current() if entered else None)
-        self._open.append((stay, _variable.set(stay)))
-        entered.append(stay)
+        outer = _stays.current() if entered else None
+        changes = self._changes if outer is None else outer.value.followed_by(self._changes)
+        self._block.enter(_stays, Stay(changes, outer))
 
     def __exit__(self, *error: object) -> None:
-        # Several tasks or threads may be inside one object: each leaves the block that it entered.
-        here = _variable.get()
-        mine = [at for at, (stay, _) in enumerate(self._open) if stay is here]
-        stay, token = self._open.pop(mine[-1] if mine else -1)
-        stay.closed = True
-        entered.remove(stay)
-        with suppress(ValueError):
-            # Left in another context than entered (an async fixture), the closed block is passed over.
-            _variable.reset(token)
+        self._block.leave(_stays)
 
     async def __aenter__(self) -> None:
         self.__enter__()

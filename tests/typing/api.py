@@ -26,6 +26,8 @@ from llm_strategy import (
     ChatChain,
     ChatTree,
     Fault,
+    Hyperparameter,
+    Hyperparameters,
     LangChainModel,
     LLMStrategyError,
     Media,
@@ -46,10 +48,12 @@ from llm_strategy import (
     Volatile,
     call_log,
     get_tracked_chats,
+    hyperparameters_scope,
     llm_explicit_function,
     llm_function,
     llm_strategy,
     override,
+    track_hyperparameters,
     use_cassette,
 )
 
@@ -560,3 +564,51 @@ def errors() -> None:
     use(miss_is_no_exception)
     warning: type[UserWarning] = ChangingPromptWarning
     use(warning)
+
+
+# Hyperparameters
+
+
+@track_hyperparameters
+def write_essay(task: str, _style: str = "plain", _paragraphs: int = 3) -> str:
+    joined: str = Hyperparameter("separator", description="between sentences") @ " "
+    return joined.join([task, _style, Hyperparameter("end", ".")]) * _paragraphs
+
+
+@track_hyperparameters
+async def write_later(task: str, *, _style: str = "plain") -> str:
+    return task + _style
+
+
+class Writer:
+    @track_hyperparameters
+    def write(self, task: str, _style: str = "plain") -> str:
+        return task + _style
+
+    @staticmethod
+    @track_hyperparameters
+    def count(text: str, _factor: int = 1) -> int:
+        return len(text) * _factor
+
+
+async def hyperparameters() -> None:
+    assert_type(write_essay("a"), str)
+    assert_type(write_essay("a", _paragraphs=2), str)
+    assert_type(await write_later("a"), str)
+    assert_type(Writer().write("a"), str)
+    assert_type(Writer().write("a", _style="b"), str)
+    assert_type(Writer.count("a"), int)
+    write_essay(1)  # type: ignore[arg-type]  # task is a str
+    write_essay("a", style="b")  # type: ignore[call-arg]  # the parameter is called _style
+    Writer().write(1)  # type: ignore[arg-type]  # so it is in a method
+    suggested: BaseModel = write_essay.hyperparameters(style="vivid")
+    with Hyperparameters({write_essay: suggested}) as h:
+        assert_type(h, Hyperparameters)
+        h[write_essay].style = "vivid"
+        h["write_essay"].paragraphs = 2
+    async with Hyperparameters.model_validate_json(h.model_dump_json()):
+        await write_later("a")
+    with hyperparameters_scope(h) as scope:
+        scope.hyperparameters[translate].retries = 1
+    with scope():
+        use(Hyperparameters.merge([h, scope.hyperparameters]), h.model.model_json_schema(), h.values)
