@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from llm_strategy.values import Message as Message
     from llm_strategy.values import Request as Request
     from llm_strategy.values import Response as Response
+    from llm_strategy.values import ToolCallPart as ToolCallPart
     from llm_strategy.values import Usage as Usage
 
 __version__ = "3.0.0a1"
@@ -84,6 +85,7 @@ _HOMES = {
     "SecretFound": "errors",
     "Session": "session",
     "StubModel": "models.stub",
+    "ToolCallPart": "values",
     "Usage": "values",
     "Volatile": "signature",
     "call_log": "block",
@@ -124,6 +126,7 @@ __all__ = [
     "SecretFound",
     "Session",
     "StubModel",
+    "ToolCallPart",
     "Usage",
     "Volatile",
     "call_log",

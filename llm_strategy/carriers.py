@@ -220,6 +220,9 @@ def _kind(choice: Any) -> str:
 class JSONSchema(GenerateJsonSchema):
     """pydantic's JSON schema, which also says how bytes and keys travel."""
 
+    # A default that JSON has no form for is not told; leaving the value out gives it all the same.
+    ignored_warning_kinds = GenerateJsonSchema.ignored_warning_kinds | {"non-serializable-default"}
+
     def generate(self, schema: Any, mode: JsonSchemaMode = "validation") -> JsonSchemaValue:
         return super().generate(resolved(schema), mode)
 

@@ -85,8 +85,9 @@ class Tool:
 
     def _check_parameter(self, parameter: inspect.Parameter) -> None:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
             raise PromptError(
-                f"{self.place} takes any number of arguments (`{parameter}`), which no model can be told of: take a "
+                f"{self.place} takes any number of arguments (`{stars}{parameter.name}`), which no model can be told of: take a "
                 f"list or a dict, such as `{parameter.name}: list[str]`"
             )
         if parameter.name in getattr(self._inner, "__annotations__", {}):
@@ -136,7 +137,7 @@ class Tool:
     def described(self) -> FrozenJSON:
         """What the model is told of it."""
         try:
-            schema = self._arguments.model_json_schema(schema_generator=_Schema)
+            schema = self._arguments.model_json_schema(schema_generator=JSONSchema)
         except IMPOSSIBLE as error:
             raise PromptError(
                 f"{self.place}: a model cannot pass its arguments, because {reason_of(error)}: take plain data, a "
@@ -206,12 +207,6 @@ class Tool:
                 f"{self.place} returned a {type(value).__qualname__}, which has no stable form as JSON, or contains "
                 "itself: return text, plain data, a dataclass or a pydantic model"
             ) from None
-
-
-class _Schema(JSONSchema):
-    """A default that JSON has no form for is not told; leaving the argument out gives it all the same."""
-
-    ignored_warning_kinds = JSONSchema.ignored_warning_kinds | {"non-serializable-default"}
 
 
 def _problems(error: ValidationError) -> Iterator[str]:

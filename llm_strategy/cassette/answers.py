@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from llm_strategy.transcript import laid_out, message_text
-from llm_strategy.values import JSON, Message, Response, TextPart
+from llm_strategy.values import JSON, Message, Part, Response, TextPart
 from llm_strategy.wire.contents import described
 from llm_strategy.wire.envelope import HTTPResponse
+
+_SAID = ("content", "tool_calls")
+"""The fields of a response that `reply_text` shows."""
+
+
+def reply_parts(response: Response) -> tuple[Part, ...]:
+    """The parts of what was said; none where only its text is known."""
+    if isinstance(response, HTTPResponse):
+        return response.parts
+    text = (TextPart(response.content),) if response.content else ()
+    return (*text, *response.tool_calls) if response.tool_calls else ()
 
 
 def reply_text(response: Response) -> str:
     """All that was said, reasoning and calls of tools too; nothing where that is not known."""
-    parts = response.parts if isinstance(response, HTTPResponse) else ()
+    parts = reply_parts(response)
     told = all(isinstance(part, TextPart) for part in parts)
     return response.content if told else message_text(Message("assistant", parts))
 
@@ -30,10 +41,10 @@ def beside(response: Response) -> dict[str, JSON]:
     if isinstance(response, HTTPResponse) and response.parts:
         # The body says it all once more, among ids and times that differ each time.
         data = {name: value for name, value in response.http.items() if name not in ("body", "layout", "events")}
-        data |= {name: value for name, value in Response.to_json(response).items() if name != "content"}
+        data |= {name: value for name, value in Response.to_json(response).items() if name not in _SAID}
         return {**data, "events": len(response.http["events"])} if "events" in response.http else data
     shown = described(response.http) if isinstance(response, HTTPResponse) else response.to_json()
-    data = {name: value for name, value in shown.items() if name != "content"}
+    data = {name: value for name, value in shown.items() if name not in _SAID}
     if response.pieces:
         data["pieces"] = list(map(len, response.pieces))
     return data

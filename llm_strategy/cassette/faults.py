@@ -143,11 +143,12 @@ class FaultScope(CassetteScope):
 def _faulty(kind: str, request: Request, recorded: Response) -> Response:
     """The recorded response with a fault in it."""
     if kind == "refusal":
-        return replace(recorded, content="I'm sorry, but I can't help with that.", finish_reason="refusal")
+        said = "I'm sorry, but I can't help with that."
+        return replace(recorded, content=said, finish_reason="refusal", tool_calls=())
     if kind == "cut_off":
-        return replace(recorded, content=_cut(recorded.content), finish_reason="length")
+        return replace(recorded, content=_cut(recorded.content), finish_reason="length", tool_calls=())
     wrong = _wrong_reply(request.output_schema or {}) if kind == "wrong_type" else None
-    return replace(recorded, content=wrong or _MALFORMED, finish_reason="stop")
+    return replace(recorded, content=wrong or _MALFORMED, finish_reason="stop", tool_calls=())
 
 
 _MALFORMED = "<html><body><h1>502 Bad Gateway</h1></body></html>"

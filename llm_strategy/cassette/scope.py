@@ -25,6 +25,7 @@ from llm_strategy.context import Ask, Scope, Stream, Turn
 from llm_strategy.errors import CassetteMiss, SecretFound
 from llm_strategy.known_secrets import described, known
 from llm_strategy.log import Call
+from llm_strategy.transcript import message_text
 from llm_strategy.wire.envelope import HTTPRequest
 
 if TYPE_CHECKING:
@@ -267,6 +268,8 @@ class CassetteScope(Scope):
             name = secrets.find(message.content)
             if name is not None:
                 raise _secret(f"a message to {ask.site.function or 'a model'} (role {message.role})", name)
+            if message.role == "tool" and (name := secrets.find(message_text(message))) is not None:
+                raise _secret(f"what a tool returned to {ask.site.function or 'a model'}", name, _VOLATILE_RESULT)
         found = credential_in_contents(ask.request, secrets)
         if found is not None:
             size, name = found
@@ -373,6 +376,7 @@ def _identity(miss: CassetteMiss) -> tuple[object, str | None]:
 
 
 _VOLATILE = ", or mark the parameter Volatile[...]"
+_VOLATILE_RESULT = ", or let the tool return Volatile[...]"
 
 
 def _secret(where: str, name: str, cure: str = "") -> SecretFound:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from llm_strategy.cassette.answers import reply_parts
 from llm_strategy.items import ItemReader
 from llm_strategy.readings import KEY
 from llm_strategy.values import JSON, Message, Part, ReasoningPart, Response, TextPart
@@ -30,7 +31,7 @@ class Substance(NamedTuple):
 
 def substance(response: Response, *, items: bool = False) -> Substance:
     """What a response says; `items` are read one by one, so that of one that was closed only whole ones count."""
-    parts = response.parts if isinstance(response, HTTPResponse) else ()
+    parts = reply_parts(response)
     text, end = response.content, response.finish_reason
     if items and response.closed_early:
         text = f'{{"{KEY}": [{", ".join(ItemReader().feed(text))}]}}'

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from llm_strategy.cassette.answers import whole_reply
+from llm_strategy.cassette.answers import reply_parts, whole_reply
 from llm_strategy.cassette.child import of_children
 from llm_strategy.cassette.miss import shown, shown_place
 from llm_strategy.cassette.scope import CassetteScope
@@ -16,7 +16,6 @@ from llm_strategy.log import Call
 from llm_strategy.redaction import conceal, each_text, scrubbing
 from llm_strategy.transcript import laid_out
 from llm_strategy.values import JSON, Message, Part, Request, Response, TextPart
-from llm_strategy.wire.envelope import HTTPResponse
 
 
 @dataclass(frozen=True)
@@ -123,9 +122,7 @@ def _response(response: Response) -> dict[str, JSON]:
 
 
 def _answer(response: Response) -> Sequence[Part]:
-    if isinstance(response, HTTPResponse) and response.parts:
-        return response.parts
-    return (TextPart(whole_reply(response)),)
+    return reply_parts(response) or (TextPart(whole_reply(response)),)
 
 
 def _line(home: CassetteScope, call: Call) -> int | None:

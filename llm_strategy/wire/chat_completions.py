@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from llm_strategy.canonical import FrozenJSON
 from llm_strategy.values import JSON, Message, Request, Response, TextPart, Usage
 from llm_strategy.wire.chat_completion_chunks import is_last, join_chunks, split_chunks
-from llm_strategy.wire.chat_messages import decode_message, decode_parts, encode_message, text_of
+from llm_strategy.wire.chat_messages import decode_calls, decode_message, decode_parts, encode_message, text_of
 from llm_strategy.wire.format import Answer, Format
 from llm_strategy.wire.structured_output import Structured, response_format, strict_schema
 
@@ -93,9 +93,10 @@ def decode(body: Mapping[str, Any]) -> Response:
     choice = first_choice(body)
     message = choice["message"]
     content, reason = text_of(message.get("content")), choice.get("finish_reason") or "stop"
+    calls = tuple(decode_calls(message))
     if isinstance(refusal := message.get("refusal"), str) and refusal and not content:
         content, reason = refusal, "refusal"
-    elif reason == "stop" and message.get("tool_calls"):
+    elif reason == "stop" and calls:
         reason = "tool_call"
     model = body.get("model")
     return Response(
@@ -103,6 +104,7 @@ def decode(body: Mapping[str, Any]) -> Response:
         decode_usage(body.get("usage")),
         _FINISH_REASONS.get(reason, str(reason)),
         model if isinstance(model, str) else None,
+        tool_calls=calls,
     )
 
 

@@ -135,6 +135,11 @@ def decode_parts(message: Mapping[str, Any]) -> Iterator[Part]:
         yield TextPart(str(said))
     if isinstance(audio := message.get("audio"), Mapping):
         yield from _decode_audio(audio)
+    yield from decode_calls(message)
+
+
+def decode_calls(message: Mapping[str, Any]) -> Iterator[ToolCallPart]:
+    """The calls of tools in a message."""
     calls = message.get("tool_calls") or ()
     if isinstance(function := message.get("function_call"), Mapping):
         calls = [{"function": function}]

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from llm_strategy import project_rules
 from llm_strategy.canonical import FrozenJSON, digest
 from llm_strategy.redaction import each_text, replacing
-from llm_strategy.values import JSON, Message, Part, Request, Usage
+from llm_strategy.values import JSON, Message, Part, Request, ToolCallPart, Usage
 from llm_strategy.wire.bodies import laid_out, parse_text
 from llm_strategy.wire.chat_completions import error_message
 from llm_strategy.wire.contents import described, sealed
@@ -34,6 +34,11 @@ _FIRST = 32
 def _said(name: str) -> Any:
     """A field of what is said, which is decoded when one of them is looked at first: most replays need none."""
     return property(attrgetter(f"said.{name}"))
+
+
+def _calls_said() -> Any:
+    """Those among the parts of what is said."""
+    return property(lambda self: tuple(part for part in self.parts if isinstance(part, ToolCallPart)))
 
 
 class HTTPRequest(Request):
@@ -103,6 +108,7 @@ class HTTPResponse(Answer):
     pieces: tuple[str, ...] = _said("pieces")
     closed_early: bool = _said("closed_early")
     parts: tuple[Part, ...] = _said("parts")
+    tool_calls: tuple[ToolCallPart, ...] = _calls_said()
 
     def __init__(self, http: Mapping[str, JSON], lacking: Iterable[str] = ()) -> None:
         object.__setattr__(self, "http", FrozenJSON.of(http))

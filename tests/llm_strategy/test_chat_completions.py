@@ -491,7 +491,10 @@ def body_of(message: Mapping[str, Any], **choice: Any) -> dict[str, Any]:
         (body_of({"content": "Hi"}, finish_reason="length"), Response("Hi", None, "length", "m-1")),
         (body_of({"content": ""}, finish_reason="content_filter"), Response("", None, "content_filter", "m-1")),
         (body_of({"content": None, "refusal": "No."}), Response("No.", None, "refusal", "m-1")),
-        (body_of({"content": None, "tool_calls": [{}]}), Response("", None, "tool_call", "m-1")),
+        (
+            body_of({"content": None, "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": '{"a": 1}'}}]}),
+            Response("", None, "tool_call", "m-1", tool_calls=(ToolCallPart("c", "f", {"a": 1}),)),
+        ),
         (body_of({"content": None}, finish_reason="tool_calls"), Response("", None, "tool_call", "m-1")),
         (body_of({"content": "Hi"}, finish_reason=None), Response("Hi", None, "stop", "m-1")),
         (body_of({"content": "Hi"}, finish_reason="eos"), Response("Hi", None, "eos", "m-1")),

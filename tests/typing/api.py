@@ -44,6 +44,7 @@ from llm_strategy import (
     SecretFound,
     Session,
     StubModel,
+    ToolCallPart,
     Usage,
     Volatile,
     call_log,
@@ -286,6 +287,61 @@ def static_methods() -> None:
     assert_type(Tools().shout(text="a"), str)
     assert_type(Tools.whisper(MODEL, "a"), str)
     Tools.shout(1)  # type: ignore[arg-type]  # text is a str
+
+
+# Tools
+
+
+def look_up(name: str) -> Customer:
+    """Look up a customer."""
+    return Customer(name, "1990-01-01")
+
+
+async def count(names: list[str]) -> int:
+    """Count names."""
+    return len(names)
+
+
+@llm_strategy(MODEL, tools=[look_up, count, translate, Shop("a").slogan], max_turns=3, temperature=0)
+def advise(question: str) -> str:
+    """Advise the customer, whom you can look up."""
+    raise NotImplementedError
+
+
+@llm_function(tools=[look_up], max_turns=2)
+def advise_later(llm: Any, question: str) -> str:
+    """Advise the customer, whom you can look up."""
+    raise NotImplementedError
+
+
+@llm_explicit_function(tools=[look_up])
+def befriend(llm: Any, customer: Customer) -> list[Customer]:
+    """Name customers who may like this one."""
+    raise NotImplementedError
+
+
+class Desk:
+    @llm_function(tools=[look_up])
+    @staticmethod
+    def ask(llm: Any, question: str) -> str:
+        """Answer the question."""
+        raise NotImplementedError
+
+
+def tools() -> None:
+    assert_type(advise("Who?"), str)
+    assert_type(advise.with_options(tools=[count], max_turns=1)("Who?"), str)
+    assert_type(advise_later(MODEL, "Who?"), str)
+    assert_type(befriend(MODEL, Customer("a", "b")), list[Customer])
+    assert_type(Desk.ask(MODEL, "Who?"), str)
+    advise(1)  # type: ignore[arg-type]  # question is a str
+    advise_later(MODEL, 1)  # type: ignore[arg-type]  # question is a str
+    llm_strategy(MODEL, tools=[1])  # type: ignore[list-item]  # no function
+    calls = Response("", tool_calls=(ToolCallPart("call_1", "look_up", {"name": "Ada"}),)).tool_calls
+    assert_type(calls, tuple[ToolCallPart, ...])
+    model = ScriptedModel([{"look_up": {"name": "Ada"}}, advise.reply("Ada")])
+    with override(model=model, tools=[look_up], max_turns=1):
+        advise("Who?")
 
 
 # The model at call time

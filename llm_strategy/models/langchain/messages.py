@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llm_strategy.content import file_name
@@ -19,7 +19,7 @@ from llm_strategy.values import (
     ToolCallResponsePart,
     UriPart,
 )
-from llm_strategy.wire.chat_completions import decode_message
+from llm_strategy.wire.chat_messages import arguments_text, decode_message
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -74,9 +74,15 @@ def from_langchain(message: BaseMessage) -> Message:
         parts += [TextPart(content)] if content else []
     else:
         parts += [part for block in message.content_blocks if (part := _from_block(block)) is not None]
+    return Message(role, [*parts, *calls_of(message)] or [TextPart("")])
+
+
+def calls_of(message: BaseMessage) -> Iterator[ToolCallPart]:
+    """The calls of tools in a LangChain message; what is no JSON stays the text that it came as."""
     for call in getattr(message, "tool_calls", ()):
-        parts.append(ToolCallPart(call.get("id"), call["name"], call["args"]))
-    return Message(role, parts or [TextPart("")])
+        yield ToolCallPart(call.get("id"), call["name"], call["args"])
+    for call in getattr(message, "invalid_tool_calls", ()):
+        yield ToolCallPart(call.get("id"), call.get("name") or "", call.get("args"))
 
 
 def text_of(message: BaseMessage) -> str:
@@ -110,7 +116,15 @@ def to_langchain(messages: Sequence[Message]) -> list[BaseMessage]:
 
 
 def _converted(message: Message) -> list[BaseMessage]:
-    from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, SystemMessage, ToolCall, ToolMessage
+    from langchain_core.messages import (
+        AIMessage,
+        ChatMessage,
+        HumanMessage,
+        InvalidToolCall,
+        SystemMessage,
+        ToolCall,
+        ToolMessage,
+    )
 
     converted: list[BaseMessage] = [
         ToolMessage(content=_answer(part.response), tool_call_id=part.id or "")
@@ -127,12 +141,24 @@ def _converted(message: Message) -> list[BaseMessage]:
         case "user":
             return [*converted, HumanMessage(content=content)]
         case "assistant":
+            parts = [part for part in message.parts if isinstance(part, ToolCallPart)]
             calls = [
-                ToolCall(name=part.name, args=part.arguments or {}, id=part.id)
-                for part in message.parts
-                if isinstance(part, ToolCallPart)
+                ToolCall(name=part.name, args=dict(part.arguments or {}), id=part.id)
+                for part in parts
+                if isinstance(part.arguments, Mapping | None)
             ]
-            return [*converted, AIMessage(content=content, tool_calls=calls)]
+            others = [
+                InvalidToolCall(
+                    type="invalid_tool_call",
+                    name=part.name,
+                    args=arguments_text(part.arguments),
+                    id=part.id,
+                    error=None,
+                )
+                for part in parts
+                if not isinstance(part.arguments, Mapping | None)
+            ]
+            return [*converted, AIMessage(content=content, tool_calls=calls, invalid_tool_calls=others)]
         case role:
             return [*converted, ChatMessage(role=role, content=content)]
 

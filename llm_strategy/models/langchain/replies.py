@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from llm_strategy.models.exchange import error_chain
-from llm_strategy.models.langchain.messages import text_of
-from llm_strategy.values import Response, Usage
+from llm_strategy.models.langchain.messages import calls_of, text_of
+from llm_strategy.values import Response, ToolCallPart, Usage
 from llm_strategy.wire.chat_completions import decode, decode_usage
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ class MessageAssembly:
         self._texts: list[str] = []
         self._refusals: list[str] = []
         self._about: dict[str, Any] = {}
-        self._calls_tool = False
+        self._calls: list[ToolCallPart] = []
+        self._begun_calls: Any = None
         self._usage: Usage | None = None
 
     def add(self, message: AIMessage) -> str:
@@ -50,7 +51,11 @@ class MessageAssembly:
         self._texts.append(text)
         self._refusals.append(str(message.additional_kwargs.get("refusal") or _refusal_in(message.content) or ""))
         self._about |= message.response_metadata
-        self._calls_tool = self._calls_tool or bool(message.tool_calls)
+        if getattr(message, "tool_call_chunks", None):
+            # A call comes in pieces, which LangChain puts together.
+            self._begun_calls = message if self._begun_calls is None else self._begun_calls + message
+        else:
+            self._calls += calls_of(message)
         if (tokens := message.usage_metadata) is not None:
             # Some say at the beginning what was sent, and at the end what was answered.
             before = self._usage or Usage(0, 0)
@@ -62,11 +67,12 @@ class MessageAssembly:
     def response(self) -> Response:
         content, refusal = "".join(self._texts), "".join(self._refusals)
         reason = _finish_reason(self._about)
+        calls = (*self._calls, *(() if self._begun_calls is None else calls_of(self._begun_calls)))
         if refusal and not content:
             content, reason = refusal, "refusal"
-        elif reason == "stop" and self._calls_tool:
+        elif reason == "stop" and calls:
             reason = "tool_call"
-        return Response(content, self._usage, reason, _name(self._about))
+        return Response(content, self._usage, reason, _name(self._about), tool_calls=calls)
 
 
 class TextAssembly:

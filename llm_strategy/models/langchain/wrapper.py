@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import aclosing
 from itertools import chain, islice
 from typing import Any
@@ -124,17 +124,30 @@ class LangChainModel:
         """What the object's method gives for a request, put in the object's own terms."""
         obj, kwargs = _with_settings(self._obj, _others(request.settings, self.settings))
         if completes_text(obj):
+            if request.tools:
+                raise ModelError(f"{self.name} completes text and cannot call tools: take a chat model")
             prompt = to_prompt(request.sent().messages)
             return await call(obj, method, [prompt] if method == "generate" else prompt, **kwargs)
         messages = to_langchain(request.sent().messages)
         if request.tools:
-            obj = obj.bind_tools([encode_tool(tool) for tool in request.tools])
+            obj = _with_tools(obj, request.tools, self.name)
 
         async def send(form: JSON) -> Any:
             return await call(obj, method, messages, **kwargs, **({"response_format": form} if form else {}))
 
-        told = speaks_openai(obj) and "response_format" not in self.settings
+        # With both, the openai package takes only tools of its strict mode, which knows no defaults.
+        told = speaks_openai(obj) and "response_format" not in self.settings and not request.tools
         return await (self._formats.ask(request, send) if told else send(None))
+
+
+def _with_tools(obj: Any, tools: Sequence[FrozenJSON], name: str) -> Any:
+    try:
+        return obj.bind_tools([encode_tool(tool) for tool in tools])
+    except NotImplementedError as error:
+        kind = type(inner(obj)).__name__
+        raise ModelError(
+            f"{name} cannot call tools: {kind} has no bind_tools of its own; take another model"
+        ) from error
 
 
 def _assembly(obj: Any) -> MessageAssembly | TextAssembly:
