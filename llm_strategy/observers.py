@@ -13,6 +13,7 @@ Where nobody listens this costs one truth test of `listening`:
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import time
@@ -105,6 +106,9 @@ class Step:
         """Say more of the step."""
         self.facts.update(facts)
 
+    def rename(self, name: str) -> None:
+        self.name = name
+
     def returned(self, value: T) -> T:
         """Note what a function or a tool returned, which is given back."""
         self.facts["result"] = value
@@ -168,6 +172,9 @@ class Nothing:
     """Stands for a step where nobody listens."""
 
     def set(self, **facts: Any) -> None:
+        pass
+
+    def rename(self, name: str) -> None:
         pass
 
     def returned(self, value: T) -> T:
@@ -243,3 +250,14 @@ def _tell(observer: Observer, what: str, *said: Any) -> Any:
     except Exception:  # noqa: BLE001  # an exporter may raise anything
         _log.exception("%s failed; the program goes on without it", type(observer).__name__)
         return None
+
+
+def _listen() -> None:
+    """Let a whole program be traced, where its environment says so."""
+    path = os.environ.get("LLM_STRATEGY_TRACE")
+    if path:
+        # By name, since what listens stands on a higher floor.
+        importlib.import_module("llm_strategy.tracing.recording").trace_program(path)
+
+
+_listen()

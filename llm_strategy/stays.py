@@ -28,10 +28,10 @@ class Stay(Generic[T]):
         self.closed = False
         self.thread = threading.get_ident()
         self.in_main = threading.current_thread() is threading.main_thread()
-        self.in_loop = _in_loop()
+        self.in_loop = in_loop()
 
 
-def _in_loop() -> bool:
+def in_loop() -> bool:
     """Whether a task is running here; what is not even imported runs none."""
     asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_run():
