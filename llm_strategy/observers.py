@@ -18,7 +18,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar, Token
 from typing import Any, Protocol, Self, TypeVar
 
@@ -114,6 +114,10 @@ class Step:
         self.facts["result"] = value
         return value
 
+    def failed(self, error: BaseException) -> None:
+        """Note an error that its caller is not told as one: it goes to the model."""
+        self.error = error
+
     def answered(self, turn: U) -> U:
         """Note what has become of a call, by its `Turn`, which is given back."""
         self.facts |= {"call": turn.call, "cassette": turn.cassette}
@@ -137,7 +141,7 @@ class Step:
             return
         if self.attempt is not None:
             self.attempt.end(error)
-        self.error, self.seconds = error, time.perf_counter() - self._started
+        self.error, self.seconds = error or self.error, time.perf_counter() - self._started
         for observer in reversed(self._observers):
             _tell(observer, "ended", self)
 
@@ -179,6 +183,9 @@ class Nothing:
 
     def returned(self, value: T) -> T:
         return value
+
+    def failed(self, error: BaseException) -> None:
+        pass
 
     def answered(self, turn: T) -> T:
         return turn
@@ -231,6 +238,11 @@ def call(request: Request, function: Step | None = None) -> Step:
     ):
         _attempt(1, around)
     return step("call", request.model or "a model", function, request=request)
+
+
+def beside(call: Step | None) -> AbstractContextManager[object]:
+    """A block that belongs to what a call belongs to: the tools that it asks for run in it."""
+    return NOTHING if call is None or call.parent is None else call.parent.inside()
 
 
 def tool(called: ToolCallPart) -> Step:

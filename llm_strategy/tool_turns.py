@@ -11,6 +11,7 @@ from contextvars import copy_context
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from llm_strategy import observers
 from llm_strategy.canonical import FrozenJSON
 from llm_strategy.errors import CassetteError, PromptError, ReplyError, SecretFound
 from llm_strategy.redaction import scrub
@@ -59,18 +60,22 @@ class ToolUse(NamedTuple):
         return [str(result) for result in results]
 
     def _run(self, call: ToolCallPart) -> str:
-        try:
-            tool = self._tool(call)
-            return tool.text(_at_once(_whole(tool.bind(call.arguments)())))
-        except Exception as error:  # noqa: BLE001  # whatever a tool raises, the model may try something else
-            return _told(error)
+        with observers.tool(call) if observers.listening else observers.NOTHING as told:
+            try:
+                tool = self._tool(call)
+                return told.returned(tool.text(_at_once(_whole(tool.bind(call.arguments)()))))
+            except Exception as error:  # noqa: BLE001  # whatever a tool raises, the model may try something else
+                told.failed(error)
+                return _told(error)
 
     async def _arun(self, call: ToolCallPart) -> str:
-        try:
-            tool = self._tool(call)
-            return tool.text(await _awaited(_whole(tool.bind(call.arguments)())))
-        except Exception as error:  # noqa: BLE001  # as above
-            return _told(error)
+        with observers.tool(call) if observers.listening else observers.NOTHING as told:
+            try:
+                tool = self._tool(call)
+                return told.returned(tool.text(await _awaited(_whole(tool.bind(call.arguments)()))))
+            except Exception as error:  # noqa: BLE001  # as above
+                told.failed(error)
+                return _told(error)
 
     def _find(self, call: ToolCallPart) -> Tool | None:
         return next((tool for tool in self.tools if tool.name == call.name), None)

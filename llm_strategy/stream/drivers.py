@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from llm_strategy import engine
+from llm_strategy import engine, observers
 from llm_strategy.context import Ask, asking
 from llm_strategy.errors import ModelError
 from llm_strategy.stream.effects import Acquire, Begin, Closed, Effect, HangUp, Keep, Next, Out, Steps
@@ -141,7 +141,8 @@ class SyncDriver(Driver):
         if isinstance(effect, Next):
             return self._next(effect.ask)
         if isinstance(effect, ToolUse):
-            return effect.run()
+            with observers.beside(self._turn.told):
+                return effect.run()
         self._do_at_once(effect)
         return None
 
@@ -208,7 +209,8 @@ class AsyncDriver(Driver):
             case Next(ask):
                 return await self._next(ask)
             case ToolUse():
-                return await effect.arun()
+                with observers.beside(self._turn.told):
+                    return await effect.arun()
             case Acquire(turn):
                 await engine.acquire(turn)
             case Keep(turn, response):
