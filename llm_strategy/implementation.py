@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import FunctionType
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
 
 from llm_strategy import engine
 from llm_strategy.context import CallSite
@@ -22,6 +22,10 @@ from llm_strategy.tools import checked_turns, tools_of
 from llm_strategy.tracebacks import short_traceback
 from llm_strategy.values import JSON, Request, Response
 
+if TYPE_CHECKING:
+    from llm_strategy.models.langchain.runnable import StrategyRunnable
+    from llm_strategy.models.langchain.tool import StrategyTool
+
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
 
@@ -34,6 +38,9 @@ class StrategyFunction(Protocol[P, R]):
     that stands for a value, and raises ValueError for what is no value of the return type. Of a stream
     the value is the list of its items, or the text. `with_options` gives the same function with another
     model, other retries, settings or tools; a setting that is None is not sent.
+
+    `as_runnable` gives the function for chains of LangChain, `as_tool` for its agents; `options` are those of
+    LangChain's `StructuredTool`.
     """
 
     __name__: str
@@ -55,6 +62,8 @@ class StrategyFunction(Protocol[P, R]):
         max_turns: int = NOT_GIVEN,
         **settings: JSON,
     ) -> StrategyFunction[P, R]: ...
+    def as_runnable(self) -> StrategyRunnable: ...
+    def as_tool(self, name: str | None = None, description: str | None = None, **options: Any) -> StrategyTool: ...
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
 
@@ -151,6 +160,8 @@ class _Implementation:
         implemented.parse = self.parse
         implemented.reply = self.reply
         implemented.with_options = self.with_options
+        implemented.as_runnable = functools.partial(as_runnable, implemented)
+        implemented.as_tool = functools.partial(as_tool, implemented)
         implemented.__llm_prompt__ = self.prompt
         return cast(FunctionType, implemented)
 
@@ -190,6 +201,20 @@ def implement(
         function = cast(FunctionType, inspect.unwrap(function))
     prompt = Prompt(Signature(function, binding=binding, hidden=1 if at_call else 0))
     return _Implementation(function, options, binding, prompt, at_call=at_call).as_function()
+
+
+def as_runnable(function: Callable[..., Any]) -> StrategyRunnable:
+    """An implemented function, or a method of an object, for chains of LangChain."""
+    from llm_strategy.models.langchain import loading
+
+    return loading.as_runnable(function)
+
+
+def as_tool(function: Callable[..., Any], *how: Any, **options: Any) -> StrategyTool:
+    """An implemented function, or a method of an object, for agents of LangChain."""
+    from llm_strategy.models.langchain import loading
+
+    return loading.as_tool(function, *how, **options)
 
 
 def _given(

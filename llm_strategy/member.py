@@ -11,7 +11,7 @@ from typing import Any
 from llm_strategy.body import is_unimplemented
 from llm_strategy.engine import Options
 from llm_strategy.errors import PromptError
-from llm_strategy.implementation import implement
+from llm_strategy.implementation import as_runnable, as_tool, implement
 from llm_strategy.reconstruction import is_implemented_class, reference
 from llm_strategy.signature import Binding
 from llm_strategy.values import Request
@@ -90,6 +90,7 @@ def _refusing(function: FunctionType, message: str) -> FunctionType:
         raise PromptError(message)
 
     refuse.__dict__.pop("__isabstractmethod__", None)
+    refuse.as_runnable = refuse.as_tool = refuse  # type: ignore[attr-defined]  # as on implemented members
     refuse.request = refuse.parse = refuse.reply = refuse.with_options = refuse  # type: ignore[attr-defined]  # as on implemented members
     refuse.__llm_prompt__ = None  # type: ignore[attr-defined]  # so that a subclass's decorator looks again
     return refuse  # type: ignore[return-value]  # functools.wraps gives a plain function
@@ -141,6 +142,10 @@ class _OfFunction:
         reply: Callable[[Any], str] = self._function().reply
         return reply
 
+    def as_runnable(self) -> Any:
+        """From an object to the value, in chains of LangChain."""
+        return as_runnable(self._function())
+
 
 class BoundMember(_OfFunction, functools.partial[Any]):
     """A method of one object. A partial, so that it pickles, and what is a coroutine function stays one."""
@@ -180,6 +185,14 @@ class BoundMember(_OfFunction, functools.partial[Any]):
 
     def _function(self) -> Any:
         return self.func
+
+    def as_runnable(self) -> Any:
+        """The method of this object in chains of LangChain."""
+        return as_runnable(self)
+
+    def as_tool(self, name: str | None = None, description: str | None = None, **options: Any) -> Any:
+        """The method of this object for agents of LangChain."""
+        return as_tool(self, name, description, **options)
 
     def with_options(self, **options: Any) -> BoundMember:
         """The same method with another model, other retries or settings."""

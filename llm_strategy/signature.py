@@ -77,6 +77,11 @@ class Signature:
         self._for_binding = inspect.Signature([_with_plain_default(parameter) for parameter in self._own])
 
     @property
+    def leading(self) -> tuple[str, ...]:
+        """The parameters that stay out of the prompt: what a member is called on, or the model of `llm_function`."""
+        return tuple(parameter.name for parameter in self._hidden)
+
+    @property
     def place(self) -> str:
         """Name, file and line, for errors."""
         return f"{self.name} ({self.file}:{self.line})"

@@ -5,16 +5,18 @@ from __future__ import annotations
 import inspect
 import os
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing
 from contextvars import copy_context
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from llm_strategy.canonical import FrozenJSON
 from llm_strategy.errors import LLMStrategyError, ModelError
 from llm_strategy.redaction import scrub
 from llm_strategy.values import JSON, Message, Request, Response
+
+T = TypeVar("T")
 
 ENVIRONMENT = "LLM_STRATEGY_MODEL"
 
@@ -108,7 +110,7 @@ class ModelSource:
         try:
             if hasattr(model, "generate"):
                 return self._checked(model.generate(request))
-            return self._checked(_run(model.agenerate, request))
+            return self._checked(awaited(lambda: model.agenerate(request)))
         except LLMStrategyError:
             raise
         except Exception as error:
@@ -180,21 +182,20 @@ class ModelSource:
         return ModelError(f"the model {self.name} failed: {type(error).__name__}: {scrub(str(error))}")
 
 
-def _run(agenerate: Callable[[Request], Any], request: Request) -> Response:
-    """Drive an asynchronous model from synchronous code, inside a running event loop too."""
+def awaited(make: Callable[[], Awaitable[T]]) -> T:
+    """Drive what is asynchronous from synchronous code, inside a running event loop too."""
 
-    async def ask() -> Response:
-        response: Response = await agenerate(request)
-        return response
+    async def wait() -> T:
+        return await make()
 
     import asyncio
 
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(ask())
+        return asyncio.run(wait())
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(copy_context().run, asyncio.run, ask()).result()
+        return thread.submit(copy_context().run, asyncio.run, wait()).result()
 
 
 def configured(name: str | None = None) -> ModelSource | None:

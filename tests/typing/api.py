@@ -103,6 +103,11 @@ def functions() -> None:
     assert_type(translate.with_options(model=MODEL, retries=0, temperature=0)("a"), str)
     translate.with_options(strict_replies=True)(1)  # type: ignore[arg-type]  # the same parameters here
     translate.request(1)  # type: ignore[arg-type]  # request has the same parameters
+    use(
+        translate.as_runnable().invoke("a"),
+        translate.as_runnable().name,
+        translate.as_tool("t", return_direct=True).name,
+    )
     wrong: int = translate("a")  # type: ignore[assignment]  # it returns a str
     use(wrong)
 

@@ -19,6 +19,7 @@ from llm_strategy.models.langchain.identity import (
     settings_of,
     speaks_openai,
 )
+from llm_strategy.models.langchain.loading import INSTALL
 from llm_strategy.models.langchain.messages import to_langchain, to_prompt
 from llm_strategy.models.langchain.replies import (
     MessageAssembly,
@@ -30,8 +31,6 @@ from llm_strategy.models.langchain.replies import (
 )
 from llm_strategy.values import JSON, Request, Response
 from llm_strategy.wire.chat_completions import encode_tool
-
-_INSTALL = 'pip install "llm-strategy[langchain]"'
 
 _Call = Callable[..., Awaitable[Any]]
 
@@ -210,11 +209,11 @@ def string_model(name: str) -> LangChainModel:
     try:
         from langchain.chat_models import init_chat_model
     except ImportError as error:
-        raise ModelError(f"{name} is asked by way of LangChain: {_INSTALL}") from error
+        raise ModelError(f"{name} is asked by way of LangChain: {INSTALL}") from error
     try:
         model = LangChainModel(init_chat_model(name))
     except ImportError as error:
-        raise ModelError(f"{name} needs a package: {error}, besides {_INSTALL}") from error
+        raise ModelError(f"{name} needs a package: {error}, besides {INSTALL}") from error
     except Exception as error:
         raise model_error(name, error) from error
     model.name = name
