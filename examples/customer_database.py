@@ -13,7 +13,9 @@ asks for what the cassette does not hold yet, and keeps the answers.
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +23,19 @@ from typing import Annotated
 
 from pydantic import Field
 
-from llm_strategy import Cassette, CassetteMiss, ModelError, llm_strategy, use_cassette
+from llm_strategy import Cassette, CassetteMiss, LLMStrategyError, ModelError, llm_strategy, use_cassette
 
 MODEL = os.environ.get("LLM_STRATEGY_MODEL") or "openai:gpt-5-mini"
 CASSETTE = Path(__file__).parents[1] / "cassettes" / "examples" / "customer_database.yaml"
-QUERIES = ["born in 1990", "the oldest customer in Asia", "Europeans older than 50", "lives in Africa"]
+QUERIES = [
+    "born in 1990",
+    "the oldest customer in Asia",
+    "Europeans older than 50",
+    "lives in Africa",
+    "lives in Antarctica",
+    "everybody",
+]
+FAILURES = (CassetteMiss, LLMStrategyError, OSError)
 
 
 @llm_strategy(MODEL)
@@ -85,33 +95,57 @@ class MockCustomerDatabase(CustomerDatabase):
         raise NotImplementedError
 
 
+def search(database: CustomerDatabase, query: str) -> list[Customer]:
+    """The customers that fit a query, the best match first. A key that a model makes up finds nobody."""
+    by_key = {customer.key: customer for customer in database.customers}
+    return [by_key[key] for key in dict.fromkeys(database.find_customer_key(query)) if key in by_key]
+
+
 def describe(database: CustomerDatabase, query: str) -> str:
     """A query and the customers that fit it, one to a line."""
-    by_key = {customer.key: customer for customer in database.customers}
-    found = [by_key[key] for key in database.find_customer_key(query)]
+    found = search(database, query)
     rows = [f"  {c.key}  {c.first_name + ' ' + c.last_name:<18} {c.birthdate}  {c.age:>3}  {c.address}" for c in found]
     return "\n".join([f"{query}:", *(rows or ["  nobody"])])
 
 
+def given() -> str | None:
+    """The variable that says which model is to be asked, if one is set."""
+    return next(filter(os.environ.get, ("LLM_STRATEGY_MODEL", "OPENAI_BASE_URL", "OPENAI_API_KEY")), None)
+
+
 def choose_mode(record: bool) -> str:
-    """How to use the cassette; says so to the user."""
-    given = [name for name in ("LLM_STRATEGY_MODEL", "OPENAI_BASE_URL", "OPENAI_API_KEY") if os.environ.get(name)]
-    mode = os.environ.get("LLM_STRATEGY_RECORD") or ("new" if record else "live" if given else "replay")
+    """How to use the cassette."""
+    return os.environ.get("LLM_STRATEGY_RECORD") or ("new" if record else "live" if given() else "replay")
+
+
+def introduce(mode: str) -> str:
+    """Who answers."""
     if mode != "replay":
-        print(f"Asking {MODEL}{f' ({given[0]} is set)' if given else ''}.\n")
-    elif CASSETTE.exists():
-        print(
-            f"Replaying {CASSETTE.name}, answered by {Cassette(CASSETTE).header['answered_by']}: no model is asked.\n"
-        )
-    return mode
+        return f"Asking {MODEL}" + (f" ({given()} is set)." if given() else ".")
+    if not CASSETTE.exists():
+        return f"Replaying {CASSETTE.name}, which is not there: record it with --record."
+    return f"Replaying {CASSETTE.name}, answered by {Cassette(CASSETTE).header['answered_by']}: no model is asked."
 
 
-def advise(query: str) -> str:
-    """What to do about a query that is not recorded."""
+def recorded_queries() -> list[str]:
+    """The queries that the cassette answers, those of this program first."""
+    calls = [call for call in (Cassette(CASSETTE) if CASSETTE.exists() else ()) if "find" in str(call.function)]
+    prompts = "\n".join(call.request.messages[-1].content for call in calls)
+    found = [json.loads(query) for query in dict.fromkeys(re.findall(r"^query = (.+)$", prompts, re.MULTILINE))]
+    return sorted(found, key=[*QUERIES, *found].index)
+
+
+def explain(failure: BaseException, query: str = "") -> str:
+    """What to do about one of FAILURES."""
+    if isinstance(failure, ModelError):
+        return f"{MODEL} could not be asked: {failure}"
+    if not isinstance(failure, CassetteMiss) or not query:
+        return str(failure)
     return f"""\
-Nobody has recorded an answer to {query!r} yet; recorded are: {"; ".join(QUERIES)}.
+Nobody has recorded an answer to {query!r} yet; recorded are: {"; ".join(recorded_queries())}.
 
-Set OPENAI_API_KEY, or OPENAI_BASE_URL for another provider, and a model is asked. Without either, start the stand-in
+Set OPENAI_API_KEY, or OPENAI_BASE_URL for another provider, and a model is asked; --record keeps its answers.
+Without either, start the stand-in
 
     python examples/stand_in.py
 
@@ -125,18 +159,18 @@ def main() -> int:
         "--record", action="store_true", help=f"ask for what {CASSETTE.name} lacks, and keep the answers"
     )
     options = parser.parse_args()
+    mode = choose_mode(options.record)
     query = ""
     try:
-        with use_cassette(CASSETTE, mode=choose_mode(options.record)):
-            database = MockCustomerDatabase([])
+        print(introduce(mode), end="\n\n")
+        database = MockCustomerDatabase([])
+        with use_cassette(CASSETTE, mode=mode):
             database.load()
-            for query in options.queries:
+        for query in options.queries:
+            with use_cassette(CASSETTE, mode=mode):  # a block of its own: the same age is recorded once for all queries
                 print(describe(database, query))
-    except CassetteMiss as miss:
-        print(advise(query) if query else miss, file=sys.stderr)
-        return 1
-    except ModelError as error:
-        print(f"{MODEL} could not be asked: {error}", file=sys.stderr)
+    except FAILURES as failure:
+        print(explain(failure, query), file=sys.stderr)
         return 1
     return 0
 
