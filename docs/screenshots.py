@@ -1,9 +1,11 @@
-"""Make the pictures of the documents, docs/images: the report, the review screen, what a test run says at its end.
+"""Make the pictures of the documents, docs/images: the report, the review screen, what a test run says at its end, and
+the customer database.
 
     python docs/screenshots.py [--into FOLDER] [--without-browser]
 
 All of it is real. A small suite is recorded against the stand-in, a line of its prompt is changed, the tests that miss
-their recordings are recorded again, and what there is to see on the way is drawn. The report needs a chromium.
+their recordings are recorded again, and what there is to see on the way is drawn. The customer database replays what is
+recorded in cassettes/examples. The report needs a chromium.
 """
 
 from __future__ import annotations
@@ -109,6 +111,8 @@ def main() -> None:
         told = story(Path(name), *(["--llm-report=report.html"] if browser else []))
         (into / "summary.svg").write_text(drawn(told), "utf-8")
         (into / "review.svg").write_text(asyncio.run(review()), "utf-8")
+        for picture, drawing in asyncio.run(customers()).items():
+            (into / picture).write_text(drawing, "utf-8")
         if browser is not None:
             photograph(Path(name) / "report.html", browser, into)
     for path in sorted(into.iterdir()):
@@ -184,6 +188,30 @@ async def review() -> str:
             await pilot.press(key)
             await pilot.pause(0.5)
         return without_fonts(app.export_screenshot(title="llm-strategy review"))
+
+
+async def customers() -> dict[str, str]:
+    """The customer database: all of it, a search, and in light colours one that nobody has recorded."""
+    for name in ("LLM_STRATEGY_MODEL", "OPENAI_BASE_URL", "OPENAI_API_KEY", "COLORFGBG"):
+        os.environ.pop(name, None)  # it replays, in dark colours first
+    sys.path.append(str(ROOT / "examples"))
+    from customer_database_app import CustomerApp
+    from textual.widgets import Input
+
+    app, drawn = CustomerApp(), {}
+    async with app.run_test(size=(COLUMNS - 20, 24)) as pilot:
+        field = app.query_one(Input)
+        field.cursor_blink = False
+        for picture, query in (("app", ""), ("search1", "lives in Africa"), ("search2", "likes tea")):
+            field.value = query
+            field.action_end()
+            await pilot.press(*(["ctrl+t"] if picture == "search2" else []), *(["enter"] if query else []))
+            while not all(worker.is_finished for worker in app.workers):
+                await pilot.pause(0.05)
+            await pilot.pause()
+            drawn[f"{picture}.svg"] = without_fonts(app.export_screenshot(title="customer_database_app.py"))
+            await pilot.press("slash")
+    return drawn
 
 
 def without_fonts(svg: str) -> str:

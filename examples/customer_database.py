@@ -144,12 +144,8 @@ def explain(failure: BaseException, query: str = "") -> str:
     return f"""\
 Nobody has recorded an answer to {query!r} yet; recorded are: {"; ".join(recorded_queries())}.
 
-Set OPENAI_API_KEY, or OPENAI_BASE_URL for another provider, and a model is asked; --record keeps its answers.
-Without either, start the stand-in
-
-    python examples/stand_in.py
-
-and set the variables that it prints."""
+Set OPENAI_API_KEY, or OPENAI_BASE_URL for another provider, and a model is asked; with --record its answers are kept.
+Without either, set what this prints, in another terminal: python examples/stand_in.py"""
 
 
 def main() -> int:

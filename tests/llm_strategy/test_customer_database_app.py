@@ -181,7 +181,7 @@ async def test_a_query_that_is_not_recorded() -> None:
         assert len(await opened.search("likes tea")) == 10
         assert "Nobody has recorded an answer to 'likes tea' yet" in opened.words
         assert all(query in opened.words for query in QUERIES)
-        assert "--record keeps its answers" in opened.words
+        assert "with --record its answers are kept" in opened.words
         assert "python examples/stand_in.py" in opened.words
         await opened.pilot.press("escape")
         assert "likes tea" not in opened.text
