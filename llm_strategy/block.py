@@ -88,6 +88,7 @@ class use_cassette:  # noqa: N801  # a context manager and decorator that reads 
             command=test.command or ("pytest --llm-record" if session else None),
             alongside=number,
             http=around is not None and around.http if self._http is None else self._http,
+            expect_miss=test.expect_miss,
         )
         account, project = (session.account, session.project) if session else (None, None)
         scope = _Block(self._path.absolute(), rules, account=account, project=project, parent=around, facts=facts)

@@ -149,6 +149,25 @@ def test_no_code_swallows_a_miss(project: Project) -> None:
     result.stdout.fnmatch_lines(["model calls: 6 missed"])
 
 
+def test_an_expected_miss_in_a_block(project: Project) -> None:
+    """Nobody is told to record it: a `use_cassette` block in a test that expects misses expects them, too."""
+    test = """
+import pytest
+from llm_strategy import CassetteMiss, use_cassette
+from shop import ITEM, count
+
+@pytest.mark.llm_cassette(expect_miss=True)
+def test_expected():
+    with use_cassette("none.yaml"), pytest.raises(CassetteMiss):
+        count(ITEM, "north")
+"""
+    project.write(shop=SHOP, test_shop=test)
+    result = project.pytest()
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["model calls: 1 missed"])
+    result.stdout.no_fnmatch_line("*to ask for what was missed*")
+
+
 ASYNC = '''
 import asyncio
 import anyio
