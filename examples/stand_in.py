@@ -52,9 +52,12 @@ class Call:
 
     @property
     def today(self) -> date:
-        """The day that ages refer to: the argument `today`, else a date in the documentation; never the clock."""
-        if written := re.search(r"\d{4}-\d\d-\d\d", str(self.arguments.get("today", self.documentation))):
+        """The day that ages refer to: the argument `today`, else what the documentation names; never the clock."""
+        named = str(self.arguments.get("today", self.documentation))
+        if written := re.search(r"\d{4}-\d\d-\d\d", named):
             return date.fromisoformat(written[0])
+        if year := re.search(r"\byear \(?(\d{4})\b", named):
+            return date(int(year[1]), 12, 31)  # the age that somebody reaches in that year
         raise UnanswerableError(f"{self.name}: the prompt names no day that ages refer to, such as 2026-01-31")
 
 

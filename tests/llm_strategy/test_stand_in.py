@@ -335,6 +335,14 @@ def test_age_without_a_day(client: openai.OpenAI) -> None:
         client.chat.completions.create(model="any", messages=request)
 
 
+def test_age_in_a_year(client: openai.OpenAI) -> None:
+    """Where the documentation names a year only, ages are those that people reach in it."""
+    request = messages(search("aged 32"))
+    request[1]["content"] = request[1]["content"].replace("those on 2026-01-01", "those in the current year (2022)")
+    completion = client.chat.completions.create(model="any", messages=request)
+    assert json.loads(str(completion.choices[0].message.content)) == {"return_value": ["c1", "c3"]}
+
+
 @pytest.mark.parametrize("body", [b"", b"no JSON", b"{}", b"[]", b'{"messages": []}', b'{"messages": ["hello"]}'])
 def test_unreadable_request(base_url: str, body: bytes) -> None:
     """What is no request is refused in OpenAI's format."""
