@@ -15,19 +15,21 @@ author = "Andreas Kirsch and the llm-strategy contributors"
 project_copyright = author
 version = release = __version__
 language = "en"
+smartquotes = False  # two hyphens begin an option
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.githubpages", "sphinx_copybutton", "pages"]
 exclude_patterns = ["*.py"]
 nitpicky = True
 nitpick_ignore_regex = [
-    # Nothing is fetched while the site is built, so that names of others lead nowhere.
-    ("py:.*", r"(?!llm_strategy\.|pytest_llm_strategy\.).*"),
+    # Names of others lead nowhere, since nothing is fetched while the site is built; nor do the insides of modules.
+    ("py:.*", r"(?!llm_strategy\.\w+$).*"),
 ]
 suppress_warnings = ["misc.highlighting_failure"]  # what is shown may be cut short with dots
 
 myst_heading_anchors = 4  # the anchors that GitHub gives to headings
 myst_enable_extensions = ["strikethrough"]
 
+autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"

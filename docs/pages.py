@@ -8,17 +8,22 @@ table of names.
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_overloads
 
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util import logging
+
+import llm_strategy
 
 DOCS = Path(__file__).parent
 CHECKOUT = DOCS.parent
@@ -35,8 +40,15 @@ _CODE = re.compile(r"^(`{3,})[^`]*\n.*?^\1 *$|(?<!`)(`+)(?!`).+?(?<!`)\2(?!`)", 
 _TARGET = re.compile(r"(?<=\]\()(?![a-z]+:|#|<)([^\s()#]+)((?:#[\w-]*)?)(?=\))")
 _HEADING = re.compile(r"^##+ (.+)$", re.MULTILINE)
 _PAGE = re.compile(r"^- \[([^\]]+)\]\(([\w/-]+)\.md\)", re.MULTILINE)
-_NAMES = re.compile(r"^<!-- docstrings -->$", re.MULTILINE)
+_DOCSTRINGS = "<!-- docstrings -->"
 _NAME = re.compile(r"^\| `([\w.]+)` \|", re.MULTILINE)
+_INDENTED = re.compile(r"^(\S.*)\n\n((?: {4}.*(?:\n|\Z)|\n(?= {4}))+)", re.MULTILINE)
+_NO_BREAK = re.compile(r"\\ (?=\s|\Z)")
+"""Markup in reStructuredText ends at a blank, or at an escaped one where a word goes on; one of them is enough."""
+_SPAN = re.compile(r"`([^`\n]+)`")
+_ERROR = re.compile(
+    rf"\b({'|'.join(name for name in llm_strategy.__all__ if name.endswith(('Error', 'Miss', 'Found', 'Warning')))})\b"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +56,7 @@ _log = logging.getLogger(__name__)
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("source-read", read)
     app.connect("missing-reference", public)
+    app.connect("autodoc-process-docstring", marked_up)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -54,10 +67,12 @@ def read(app: Sphinx, page: str, source: list[str]) -> None:
         app.env.note_dependency(str(CHECKOUT / "README.md"))
         text, place = (CHECKOUT / "README.md").read_text("utf-8"), CHECKOUT
     text = "".join(
-        part if part.startswith("`") else _NAMES.sub("", _TARGET.sub(lambda found: _link(found, place, page), part))
+        part if part.startswith("`") else _TARGET.sub(lambda found: _link(found, place, page), part)
         for part in parts(text)
     )
-    source[0] = text + "".join(trees(text)) if page == "index" else text
+    if page == "index":
+        text += "".join(trees(text))
+    source[0] = "".join(documented(text)) if _DOCSTRINGS in text else text
 
 
 def parts(text: str) -> Iterator[str]:
@@ -90,6 +105,64 @@ def trees(text: str) -> Iterator[str]:
         if pages := _PAGE.findall(section):
             entries = "\n".join(f"{title.replace('`', '')} <{page}>" for title, page in pages)
             yield f"\n```{{toctree}}\n:hidden:\n:caption: {heading}\n\n{entries}\n```\n"
+
+
+def documented(text: str) -> Iterator[str]:
+    """The text with, behind each table of names, what their docstrings say."""
+    *tables, rest = text.split(_DOCSTRINGS)
+    for table in tables:
+        directives = "\n".join(map(_directive, _NAME.findall(table)))
+        yield _NAME.sub(_entry, table) + f"```{{eval-rst}}\n{directives}\n```\n"
+    yield rest
+
+
+def _entry(found: re.Match[str]) -> str:
+    return f"| [`{found[1].rpartition('.')[2]}`](#{found[1]}) |"
+
+
+def _directive(name: str) -> str:
+    """Of a function with overloads, which are for type checkers, readers get the one signature that has them all."""
+    value = named(name)
+    if inspect.isclass(value):
+        return f".. autoclass:: {name}" + "\n   :show-inheritance:" * issubclass(value, BaseException)
+    if inspect.isfunction(value) and not get_overloads(value):
+        return f".. autofunction:: {name}"
+    signature = str(inspect.signature(value)).replace("'", "") if inspect.isfunction(value) else ""
+    lines = docstring(name).splitlines()
+    marked_up(lines)
+    module, _, attribute = name.rpartition(".")
+    directive = f".. py:{'function' if signature else 'data'}:: {attribute}{signature}"
+    return "\n   ".join([directive, f":module: {module}", "", *lines])
+
+
+def named(name: str) -> Any:
+    """The object of a full name."""
+    module, _, attribute = name.rpartition(".")
+    return getattr(import_module(module), attribute)
+
+
+def docstring(name: str) -> str:
+    """What is said of a name at its definition: of what is no class and no function, in the lines below it."""
+    value = named(name)
+    if inspect.isclass(value) or inspect.isfunction(value):
+        return inspect.getdoc(value) or ""
+    module, _, attribute = name.rpartition(".")
+    home = f"{module}.{llm_strategy._HOMES[attribute]}"
+    return "\n".join(ModuleAnalyzer.for_module(home).find_attr_docs().get(("", attribute), []))
+
+
+def marked_up(*event: Any) -> None:
+    """Docstrings are plain text: what is indented in one is code, and public names in it lead to where they stand."""
+    lines: list[str] = event[-1]
+    text = _INDENTED.sub(r"\1\n\n::\n\n\2", "\n".join(lines))
+    pieces = _SPAN.split(text)
+    pieces[::2] = [_ERROR.sub(lambda found: _reference(found[1]), piece) for piece in pieces[::2]]
+    pieces[1::2] = [_reference(code) if code in llm_strategy.__all__ else f"``{code}``\\ " for code in pieces[1::2]]
+    lines[:] = _NO_BREAK.sub("", "".join(pieces)).splitlines()
+
+
+def _reference(name: str) -> str:
+    return f":obj:`~llm_strategy.{name}`\\ "
 
 
 def public(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.Element) -> nodes.Element | None:

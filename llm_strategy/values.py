@@ -130,10 +130,12 @@ class Message:
         return "".join(part.content for part in self.parts if isinstance(part, TextPart))
 
     def to_json(self) -> dict[str, JSON]:
+        """The message as a cassette holds it: `role`, and `parts` with a `type` each."""
         return {"role": self.role, "parts": [_part_to_json(part) for part in self.parts]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Message:
+        """The message that `to_json` has written. Raises KeyError, ValueError or TypeError for another object."""
         return cls(data["role"], [_part_from_json(part) for part in data["parts"]])
 
 
@@ -174,6 +176,7 @@ class Request:
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Request:
+        """The request that `to_json` has written. Raises KeyError, ValueError or TypeError for another object."""
         return cls(
             data.get("model"),
             tuple(Message.from_json(message) for message in data["messages"]),
@@ -322,10 +325,12 @@ class Usage:
     output_tokens: int | None = None
 
     def to_json(self) -> dict[str, JSON]:
+        """Both numbers, as a cassette holds them."""
         return {"input_tokens": self.input_tokens, "output_tokens": self.output_tokens}
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Usage:
+        """The numbers that `to_json` has written; what is missing is None."""
         return cls(data.get("input_tokens"), data.get("output_tokens"))
 
 
@@ -350,6 +355,7 @@ class Response:
     tool_calls: tuple[ToolCallPart, ...] = ()
 
     def to_json(self) -> dict[str, JSON]:
+        """The response as a cassette holds it; what is not known is left out."""
         data: dict[str, JSON] = {"content": self.content}
         if self.pieces:
             data["pieces"] = list(self.pieces)

@@ -49,10 +49,12 @@ class ScriptedModel:
         vars(self).update(state, _lock=threading.Lock())
 
     def generate(self, request: Request) -> Response:
+        """The next reply, or what the function makes of the request. Raises ModelError where none is left."""
         reply = self._next(request)
         return reply if isinstance(reply, Response) else Response("".join(_texts(reply)), model=self.name)
 
     async def agenerate(self, request: Request) -> Response:
+        """As `generate`."""
         return self.generate(request)
 
     def stream(self, request: Request) -> Iterator[str | Response]:
@@ -66,6 +68,7 @@ class ScriptedModel:
             yield Response("", model=self.name)
 
     async def astream(self, request: Request) -> AsyncIterator[str | Response]:
+        """As `stream`."""
         for piece in self.stream(request):
             yield piece
 

@@ -46,6 +46,7 @@ class StubModel:
         self.recorded = recorded
 
     def generate(self, request: Request) -> Response:
+        """The smallest value that the schema of the request allows, as a reply."""
         schema = request.output_schema
         try:
             content = "" if schema is None else json.dumps(_smallest(schema, schema.get("$defs", {}), 0))
@@ -54,6 +55,7 @@ class StubModel:
         return Response(content, model="stub")
 
     async def agenerate(self, request: Request) -> Response:
+        """As `generate`."""
         return self.generate(request)
 
 
