@@ -8,7 +8,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from llm_strategy import __version__  # noqa: E402  # the path above leads to it
+import pages  # noqa: E402  # the path above leads to both
+
+from llm_strategy import __version__  # noqa: E402
 
 project = "llm-strategy"
 author = "Andreas Kirsch and the llm-strategy contributors"
@@ -18,6 +20,7 @@ language = "en"
 smartquotes = False  # two hyphens begin an option
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.githubpages", "sphinx_copybutton", "pages"]
+source_suffix = {".md": "markdown"}  # each of these is executed by tests/documentation
 exclude_patterns = ["*.py"]
 nitpicky = True
 nitpick_ignore_regex = [
@@ -45,7 +48,12 @@ html_show_sphinx = False
 html_copy_source = False
 html_static_path = ["static"]
 html_css_files = ["site.css"]
-html_theme_options = {"navigation_with_keys": True}
+html_theme_options = {
+    "navigation_with_keys": True,
+    "source_repository": pages.REPOSITORY,
+    "source_branch": "main",
+    "source_directory": "docs/",
+}
 copybutton_prompt_text = r"^\$ |^> "
 copybutton_prompt_is_regexp = True
 copybutton_only_copy_prompt_lines = True

@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import tomllib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -27,12 +28,7 @@ import llm_strategy
 
 DOCS = Path(__file__).parent
 CHECKOUT = DOCS.parent
-REPOSITORY = "/".join(
-    (
-        os.environ.get("GITHUB_SERVER_URL", "https://github.com"),
-        os.environ.get("GITHUB_REPOSITORY", "BlackHC/llm-strategy"),  # a fork's site leads to the fork
-    )
-)
+REPOSITORY = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Repository"]
 README = "overview"
 """The page in whose place the site has the README."""
 
