@@ -35,7 +35,7 @@ README = "overview"
 _CODE = re.compile(r"^(`{3,})[^`]*\n.*?^\1 *$|(?<!`)(`+)(?!`).+?(?<!`)\2(?!`)", re.MULTILINE | re.DOTALL)
 _TARGET = re.compile(r"(?<=\]\()(?![a-z]+:|#|<)([^\s()#]+)((?:#[\w-]*)?)(?=\))")
 _HEADING = re.compile(r"^##+ (.+)$", re.MULTILINE)
-_PAGE = re.compile(r"^- \[([^\]]+)\]\(([\w/-]+)\.md\)", re.MULTILINE)
+_PAGE = re.compile(r"^- \[([^\]]+)\]\(([\w./-]+)\.md\)", re.MULTILINE)
 _DOCSTRINGS = "<!-- docstrings -->"
 _NAME = re.compile(r"^\| `([\w.]+)` \|", re.MULTILINE)
 _INDENTED = re.compile(r"^(\S.*)\n\n((?: {4}.*(?:\n|\Z)|\n(?= {4}))+)", re.MULTILINE)

@@ -42,11 +42,13 @@ def _defined(node: ast.stmt) -> list[str]:
             return [name]
         case ast.AnnAssign(target=ast.Name(id=name)):
             return [name]
-        case ast.Assign(value=ast.Call(func=ast.Attribute(attr="TypeVar" | "ParamSpec"))):
-            return []
-        case ast.Assign(targets=targets):
+        case ast.Assign(targets=targets, value=value) if not _is_type_variable(value):
             return [target.id for target in targets if isinstance(target, ast.Name)]
     return []
+
+
+def _is_type_variable(value: ast.expr) -> bool:
+    return isinstance(value, ast.Call) and ast.unparse(value.func).rpartition(".")[2] in ("ParamSpec", "TypeVar")
 
 
 def _is_public(name: str) -> bool:

@@ -240,6 +240,16 @@ def test_what_says_too_little_is_refused() -> None:
             llm_function(function)
 
 
+def test_an_f_string_is_no_docstring() -> None:
+    """It is code, which would be run: said when the function is decorated."""
+    with pytest.raises(PromptError, match="has a body of its own"):
+
+        @llm_function
+        def f(llm: BaseLLM, a: str) -> str:
+            f"""Test docstring of {T}."""  # noqa: B021  # which is what is refused
+            raise NotImplementedError
+
+
 def test_fields_as_defaults() -> None:
     """`b=Field(3)` is 3, `b: int = Field(..., description=...)` is required and described."""
 
