@@ -18,7 +18,7 @@ from llm_strategy.errors import ModelError, ReplyError
 from llm_strategy.models import ENVIRONMENT, ModelSource, configured
 from llm_strategy.models.settings import normalized
 from llm_strategy.overrides import MAX_TURNS, NOT_GIVEN, Changes, current_changes, entered
-from llm_strategy.reply import complaint, parse
+from llm_strategy.reply import AGAIN, Again, complaint, parse
 from llm_strategy.schema import Output
 from llm_strategy.tool_turns import ToolTurns, ToolUse
 from llm_strategy.tools import Tool
@@ -32,7 +32,8 @@ _FINAL = ("refusal", "length", "content_filter")
 class Options:
     """How to ask: the model (None: whichever is configured when called), its settings, the patience, the tools.
 
-    `max_turns` is how often the model may call tools before it has to answer. `changes` are those of `with_options`.
+    `max_turns` is how often the model may call tools before it has to answer. `again` are the words of a retry,
+    `changes` those of `with_options`.
     """
 
     source: ModelSource | None = None
@@ -43,6 +44,7 @@ class Options:
     changes: Changes | None = None
     tools: tuple[Tool, ...] = ()
     max_turns: int = MAX_TURNS
+    again: Again = AGAIN
 
     @classmethod
     def of(cls, source: ModelSource | None, settings: Mapping[str, JSON]) -> Options:
@@ -113,7 +115,7 @@ def value_steps(request: Request, output: Output, options: Options) -> Steps:
             if is_final(error, attempt, options):
                 annotate(error, attempt, turn)
                 raise
-            request = request_again(request, error)
+            request = request_again(request, error, options.again)
             if turn.told is not None:
                 turn.told.refused(error)
         else:
@@ -146,9 +148,9 @@ def annotate(error: ReplyError, attempt: int, turn: Turn) -> None:
         error.add_note("The reply was replayed; to ask the model again: pytest --llm-record=all (mode='all')")
 
 
-def request_again(request: Request, error: ReplyError) -> Request:
+def request_again(request: Request, error: ReplyError, words: Again) -> Request:
     """The conversation with the reply that was no value, and a short account of what is wrong with it."""
-    said = Message("assistant", error.reply), Message("user", complaint(error))
+    said = Message("assistant", error.reply), Message("user", complaint(error, words))
     return replace(request, messages=(*request.messages, *said))
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 from llm_strategy import engine
 from llm_strategy.context import CallSite
 from llm_strategy.engine import Options
+from llm_strategy.hyperparameters.collection import entered
+from llm_strategy.hyperparameters.kinds import FunctionHyperparameters
 from llm_strategy.models import opening, resolve
 from llm_strategy.overrides import NOT_GIVEN, Changes
 from llm_strategy.prompt import Prompt, Rendered
@@ -20,6 +22,7 @@ from llm_strategy.reply import parse
 from llm_strategy.signature import Binding, Signature
 from llm_strategy.tools import checked_turns, tools_of
 from llm_strategy.tracebacks import short_traceback
+from llm_strategy.tuning import kind_for, tuned
 from llm_strategy.values import JSON, Request, Response
 
 if TYPE_CHECKING:
@@ -37,7 +40,8 @@ class StrategyFunction(Protocol[P, R]):
     value of the return type, as a call does, and raises ReplyError; `reply` gives the text of the reply
     that stands for a value, and raises ValueError for what is no value of the return type. Of a stream
     the value is the list of its items, or the text. `with_options` gives the same function with another
-    model, other retries, settings or tools; a setting that is None is not sent.
+    model, other retries, settings or tools; a setting that is None is not sent. `hyperparameters` is the pydantic
+    class of what a block of `Hyperparameters` can tune.
 
     `as_runnable` gives the function for chains of LangChain, `as_tool` for its agents; `options` are those of
     LangChain's `StructuredTool`.
@@ -47,6 +51,8 @@ class StrategyFunction(Protocol[P, R]):
     __qualname__: str
     __wrapped__: Callable[..., Any]
 
+    @property
+    def hyperparameters(self) -> type[FunctionHyperparameters]: ...
     @property
     def request(self) -> Callable[P, Request]: ...
     def parse(self, text: str, /) -> Any: ...
@@ -100,9 +106,17 @@ class _Implementation:
     """
 
     def __init__(
-        self, function: FunctionType, options: Options, binding: Binding | None, prompt: Prompt, *, at_call: bool
+        self,
+        function: FunctionType,
+        options: Options,
+        binding: Binding | None,
+        prompt: Prompt,
+        *,
+        kind: type[FunctionHyperparameters],
+        at_call: bool,
     ) -> None:
         self.function = function
+        self.kind = kind
         self.options = options
         self.binding = binding
         self.prompt = prompt
@@ -121,7 +135,12 @@ class _Implementation:
             owner, args = args[0], args[1:]
         elif self.at_call:
             options, args, kwargs = _given(self.function, options, args, kwargs)
-        return _Prepared(self.prompt, options, owner, self.prompt.signature.bind(args, kwargs))
+        arguments = self.prompt.signature.bind(args, kwargs)
+        if entered:
+            passed = self.prompt.signature.passed(args, kwargs)
+            prompt, arguments, retries, again = tuned(self.kind, self.prompt, owner, arguments, passed)
+            return _Prepared(prompt, replace(options, retries=retries, again=again), owner, arguments)
+        return _Prepared(self.prompt, options, owner, arguments)
 
     def request(self, *args: Any, **kwargs: Any) -> Request:
         __tracebackhide__ = True
@@ -149,8 +168,9 @@ class _Implementation:
         changes = Changes.of(model, name, retries, strict_replies, settings, max_turns=max_turns).with_tools(tools)
         before = self.options.changes
         options = replace(self.options, changes=changes if before is None else before.followed_by(changes))
-        changed = _Implementation(self.function, options, self.binding, self.prompt, at_call=self.at_call)
-        return changed.as_function()
+        return _Implementation(
+            self.function, options, self.binding, self.prompt, kind=self.kind, at_call=self.at_call
+        ).as_function()
 
     def as_function(self) -> FunctionType:
         implemented: Any = self._coroutine_function() if self.prompt.signature.asynchronous else self._plain_function()
@@ -162,6 +182,7 @@ class _Implementation:
         implemented.with_options = self.with_options
         implemented.as_runnable = functools.partial(as_runnable, implemented)
         implemented.as_tool = functools.partial(as_tool, implemented)
+        implemented.hyperparameters = self.kind
         implemented.__llm_prompt__ = self.prompt
         return cast(FunctionType, implemented)
 
@@ -200,7 +221,8 @@ def implement(
         # Decorated before: the nearest decorator's model implements it.
         function = cast(FunctionType, inspect.unwrap(function))
     prompt = Prompt(Signature(function, binding=binding, hidden=1 if at_call else 0))
-    return _Implementation(function, options, binding, prompt, at_call=at_call).as_function()
+    kind = kind_for(function, prompt, options.retries)
+    return _Implementation(function, options, binding, prompt, kind=kind, at_call=at_call).as_function()
 
 
 def as_runnable(function: Callable[..., Any]) -> StrategyRunnable:

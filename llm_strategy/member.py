@@ -11,6 +11,7 @@ from typing import Any
 from llm_strategy.body import is_unimplemented
 from llm_strategy.engine import Options
 from llm_strategy.errors import PromptError
+from llm_strategy.hyperparameters.kinds import FunctionHyperparameters
 from llm_strategy.implementation import as_runnable, as_tool, implement
 from llm_strategy.reconstruction import is_implemented_class, reference
 from llm_strategy.signature import Binding
@@ -123,6 +124,12 @@ class _OfFunction:
 
     def _function(self) -> Any:
         raise NotImplementedError
+
+    @property
+    def hyperparameters(self) -> type[FunctionHyperparameters]:
+        """The pydantic class of what can be tuned."""
+        kind: type[FunctionHyperparameters] = self._function().hyperparameters
+        return kind
 
     @property
     def request(self) -> Callable[..., Request]:

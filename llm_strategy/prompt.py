@@ -25,7 +25,17 @@ from llm_strategy.marks import (
     walk_of_open,
     walks_of_fields,
 )
-from llm_strategy.prompt_blocks import Block, joined, one_line, paragraph, structured_types, type_blocks
+from llm_strategy.prompt_blocks import (
+    Block,
+    heading,
+    joined,
+    one_line,
+    paragraph,
+    structured_types,
+    type_blocks,
+    type_descriptions,
+)
+from llm_strategy.prompt_parts import PLAIN, Parts, descriptions_in, with_descriptions
 from llm_strategy.rendering import content_of, type_text, value_text
 from llm_strategy.schema import Output, argument_check
 from llm_strategy.signature import Parameter, Signature
@@ -62,14 +72,17 @@ class Rendered(NamedTuple):
 class Prompt:
     """The prompt of one function: what stays the same is written once."""
 
-    def __init__(self, signature: Signature) -> None:
+    def __init__(self, signature: Signature, parts: Parts = PLAIN) -> None:
         self.signature = signature
+        self.parts = parts
         self._heads: dict[type, tuple[Sequence[Block], str]] = {}
         self._resolved: dict[Any, Prompt] = {}
+        self._worded: dict[Parts, Prompt] = {}
+        self._descriptions: dict[type | None, Mapping[str, str]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What is remembered is written anew where a pickle is read.
-        return Prompt, (self.signature,)
+        return Prompt, (self.signature, self.parts)
 
     @cached_property
     def streamed(self) -> Streamed | None:
@@ -93,7 +106,7 @@ class Prompt:
             return PlainText(self.signature.name)
         self._refuse_open_self()
         returns = self.signature.returns if self.streamed is None else list.__class_getitem__(self.streamed.item)
-        return Output(returns, self.signature.name)
+        return with_descriptions(Output(returns, self.signature.name), self.parts.descriptions, self._kinds(None))
 
     @cached_property
     def item(self) -> Output:
@@ -139,8 +152,17 @@ class Prompt:
             known = self._resolved[key] = self._with_types(bound)
         return known
 
+    def worded(self, parts: Parts) -> Prompt:
+        """The prompt with other words for its parts."""
+        known = self._worded.get(parts)
+        if known is None:
+            if len(self._worded) >= _MOST_RESOLVED:
+                self._worded.clear()
+            known = self._worded[parts] = Prompt(self.signature.reworded(), parts)
+        return known
+
     def _with_types(self, bound: Mapping[Any, Any]) -> Prompt:
-        prompt = Prompt(resolved(self.signature, bound))
+        prompt = Prompt(resolved(self.signature, bound), self.parts)
         # They are checked already. What the arguments themselves have said needs no second look.
         vars(prompt).update(_checks=[], _variables=[])
         return prompt
@@ -184,8 +206,7 @@ class Prompt:
         rest = [*self._arguments(arguments, owner, found), self._foot]
         text = (beginning + joined(rest)).rstrip("\n")
         # A conversation that has its own instructions keeps them.
-        system = SYSTEM_FOR_TEXT if self.is_text else SYSTEM
-        opening = before if before and before[0].role == "system" else (system, *before)
+        opening = before if before and before[0].role == "system" else (*self._system, *before)
         messages = (*opening, Message("user", (TextPart(text), *found.parts)))
         request = Request(model, messages, self.output.schema, tools, settings, found.volatile)
         return Rendered(request, [*head, *rest], (self.signature, owner, arguments))
@@ -201,21 +222,62 @@ class Prompt:
 
     def _write_head(self, owner: type | None) -> Iterator[Block]:
         yield Block("the signature", self._definition())
-        if docstring := self.signature.docstring.strip("\n"):
-            yield Block("the docstring", docstring)
-        described = [parameter for parameter in self.signature.parameters if parameter.description]
-        if described:
-            yield Block("the parameters", "Parameters:")
+        parts, told = self.parts, dict(self.parts.descriptions)
+        yield from heading("the docstring", self.docstring)
+        described = [
+            (parameter.name, told.get(parameter.name, parameter.description)) for parameter in self.signature.parameters
+        ]
+        lines = [(name, one_line(text)) for name, text in described if text]
+        if lines:
+            yield from heading("the parameters", parts.parameters_heading)
             yield from paragraph(
-                Block(f"the description of the parameter {parameter.name!r}", _line(parameter))
-                for parameter in described
+                Block(f"the description of the parameter {name!r}", f"{name}: {text}") for name, text in lines
             )
-        annotations = [parameter.annotation for parameter in self.signature.parameters]
-        kinds = list(structured_types([*([owner] if owner else []), *annotations]))
+        kinds = self._kinds(owner)
         if kinds:
-            yield Block("the types", "Types:")
+            yield from heading("the types", parts.types_heading)
             for kind in kinds:
-                yield from paragraph(type_blocks(kind))
+                yield from paragraph(type_blocks(kind, told))
+
+    def _kinds(self, owner: type | None) -> list[type]:
+        """The types that are described, the owner's first."""
+        annotations = [parameter.annotation for parameter in self.signature.parameters]
+        return list(structured_types([*([owner] if owner else []), *annotations]))
+
+    @property
+    def docstring(self) -> str:
+        written = self.parts.docstring
+        return (self.signature.docstring if written is None else written).strip("\n")
+
+    @property
+    def instructions(self) -> str:
+        """The text of the system message."""
+        return "".join(message.content for message in self._system)
+
+    @property
+    def result_heading(self) -> str:
+        """The words that ask for the reply."""
+        written = self.parts.result_heading
+        return (TEXT_HEADING if self.is_text else RESULT_HEADING) if written is None else written
+
+    @cached_property
+    def _system(self) -> tuple[Message, ...]:
+        written = self.parts.instructions
+        if written is None:
+            return (SYSTEM_FOR_TEXT if self.is_text else SYSTEM,)
+        return (Message("system", written),) if written else ()
+
+    def descriptions(self, owner: Any = None) -> Mapping[str, str]:
+        """What is said about parameters, types, their fields and parts of the result, by place; "" where nothing is."""
+        kind = owner if isinstance(owner, type) or owner is None else type(owner)
+        found = self._descriptions.get(kind)
+        if found is None:
+            kinds = self._kinds(kind if self.signature.binding == "instance" else None)
+            of_types = [described for each in kinds for described in type_descriptions(each)]
+            of_parameters = [(parameter.name, parameter.description or "") for parameter in self.signature.parameters]
+            found = dict([*of_parameters, *of_types, *descriptions_in(self.output, kinds)])
+            self._descriptions[kind] = found
+        return found
 
     def _definition(self) -> str:
         signature = self.signature
@@ -238,7 +300,7 @@ class Prompt:
         bound = self.signature.binding == "instance"
         if not bound and not arguments:
             return
-        yield Block("the arguments", "Arguments:")
+        yield from heading("the arguments", self.parts.arguments_heading)
         texts = []
         if bound:
             name = self.signature.bound_name or "self"
@@ -282,10 +344,9 @@ class Prompt:
 
     @cached_property
     def _foot(self) -> Block:
-        return TEXT_BLOCK if self.is_text else schema_block(self.output)
-
-
-TEXT_BLOCK = Block("the form of the result", "Reply with the text itself, as plain text.")
+        if self.is_text:
+            return Block("the form of the result", self.result_heading)
+        return schema_block(self.output, self.result_heading)
 
 
 def _walk_of(parameter: Parameter) -> Walk | None:
@@ -314,11 +375,11 @@ def _check_of(annotation: Any) -> Callable[[Any], str | None]:
     return lambda value: None if typing.get_origin(value) is not None else check(value)
 
 
-def schema_block(output: Output) -> Block:
+RESULT_HEADING = "Reply with a JSON object that fits this JSON schema:"
+TEXT_HEADING = "Reply with the text itself, as plain text."
+
+
+def schema_block(output: Output, words: str = RESULT_HEADING) -> Block:
     """What a reply has to look like."""
     schema = value_text(dict(output.schema), "return_value")
-    return Block("the schema of the result", f"Reply with a JSON object that fits this JSON schema:\n\n{schema}")
-
-
-def _line(parameter: Parameter) -> str:
-    return f"{parameter.name}: {one_line(parameter.description or '')}"
+    return Block("the schema of the result", f"{words}\n\n{schema}" if words else schema)

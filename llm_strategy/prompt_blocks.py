@@ -36,6 +36,12 @@ def paragraph(blocks: Iterable[Block]) -> Iterator[Block]:
     yield from lines[-1:]
 
 
+def heading(subject: str, text: str) -> Iterator[Block]:
+    """A paragraph that is left out where it says nothing."""
+    if text:
+        yield Block(subject, text)
+
+
 def one_line(text: str) -> str:
     return " ".join(text.split())
 
@@ -102,16 +108,37 @@ def _documented_class(kind: type) -> Documented:
     return documented(inspect.cleandoc(written), names) if isinstance(written, str) else Documented("", {})
 
 
-def type_blocks(kind: type) -> Iterator[Block]:
-    """A class with fields as a few lines: its name, what it is, each field with its type and description."""
-    name = type_text(kind)
+def _summary(kind: type) -> str:
     documentation = _documented_class(kind).text
     # dataclasses write a docstring of their own, which is the signature once more.
-    summary = "" if documentation.startswith(f"{kind.__name__}(") else documentation.partition("\n\n")[0]
+    return "" if documentation.startswith(f"{kind.__name__}(") else documentation.partition("\n\n")[0]
+
+
+def place_of(kind: type) -> str:
+    """The name under which a class is described, whatever stands for its type variables."""
+    return type_text(kind).partition("[")[0]
+
+
+def type_descriptions(kind: type) -> Iterator[tuple[str, str]]:
+    """What is said about a class and each of its fields, by place: `Customer`, `Customer.key`."""
+    name = place_of(kind)
+    yield name, one_line(_summary(kind))
+    for field, _, description in _fields(kind):
+        yield f"{name}.{field}", one_line(description or "")
+
+
+def type_blocks(kind: type, told: Mapping[str, str]) -> Iterator[Block]:
+    """A class with fields as a few lines: its name, what it is, each field with its type and description.
+
+    What is `told` of a place counts instead of what the class says.
+    """
+    name, place = type_text(kind), place_of(kind)
+    summary = told.get(place, _summary(kind))
     comment = f"  # {one_line(summary)}" if summary else ""
     yield Block(f"the type {name}", f"{name}:{comment}")
     if issubclass(kind, enum.Enum):
         yield Block(f"the type {name}", f"  one of {', '.join(repr(member.value) for member in kind)}")
     for field, annotation, description in _fields(kind):
-        comment = f"  # {one_line(description)}" if description else ""
+        text = one_line(told.get(f"{place}.{field}", description or ""))
+        comment = f"  # {text}" if text else ""
         yield Block(f"the field {name}.{field}", f"  {field}: {type_text(annotation)}{comment}")

@@ -250,10 +250,20 @@ def _excerpt(text: str) -> str:
     return f"{text[: SHOWN - tail]} ... [{len(text) - SHOWN:,} characters] ... {text[-tail:]}"
 
 
-def complaint(error: ReplyError) -> str:
+class Again(NamedTuple):
+    """The words in which a model is asked again: what comes before the account of what is wrong, and after it."""
+
+    heading: str = "That reply cannot be used:"
+    request: str = "Reply again, with the JSON object only."
+
+
+AGAIN = Again()
+
+
+def complaint(error: ReplyError, words: Again = AGAIN) -> str:
     """What to tell the model of a reply that was no value: a short account, without the reply itself."""
-    lines = ["That reply cannot be used:"]
+    lines = [words.heading]
     lines += [f"- {place}: {reason}" if place else f"- {reason}" for place, reason in error.problems[:LISTED]]
     if len(lines) == 1:
         lines.append(f"- {str(error).partition(': ')[2].partition(';')[0]}")
-    return "\n".join([*lines, "Reply again, with the JSON object only."])
+    return "\n".join(line for line in [*lines, words.request] if line)

@@ -6,7 +6,7 @@ import copy
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import FunctionType
@@ -148,6 +148,20 @@ class Signature:
     def parameters(self) -> tuple[Parameter, ...]:
         return tuple(self._parameter(parameter) for parameter in self._own)
 
+    @property
+    def written(self) -> tuple[inspect.Parameter, ...]:
+        """The parameters as they are written, without what they are bound to."""
+        return tuple(self._own)
+
+    tuned = False
+    """Whether the words of the prompt are others than those that stand in the program."""
+
+    def reworded(self) -> Signature:
+        """The signature for a prompt in other words."""
+        changed = copy.copy(self)
+        changed.tuned = True
+        return changed
+
     def with_types(self, parameters: tuple[Parameter, ...], returns: Any) -> Signature:
         """The same signature with other types in it."""
         changed = copy.copy(self)
@@ -165,6 +179,10 @@ class Signature:
         """What the parameters are that a call leaves out."""
         parameters = self._for_binding.parameters.values()
         return {item.name: item.default for item in parameters if item.default is not item.empty}
+
+    def passed(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Collection[str]:
+        """The parameters that a call gives arguments for."""
+        return self._for_binding.bind(*args, **kwargs).arguments.keys()
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of one call by parameter, defaults included.

@@ -9,12 +9,12 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, RootModel, SerializeAsAny, ValidationError, model_validator
-from pydantic.fields import FieldInfo
 
-from llm_strategy.hyperparameters.kinds import FunctionHyperparameters, grow, made_model, problem_text
+from llm_strategy.hyperparameters.kinds import FunctionHyperparameters, Made, grow, made_model, problem_text
 from llm_strategy.stays import Block, Stay, Stays
 
 stays: Stays[Hyperparameters] = Stays("llm_strategy_hyperparameters")
@@ -31,7 +31,7 @@ class Untyped(BaseModel):
     model_config = ConfigDict(extra="allow", protected_namespaces=())
 
 
-class AllHyperparameters(BaseModel):
+class AllHyperparameters(Made):
     """Values for several functions, by name: `Hyperparameters.model` gives the class."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
@@ -45,6 +45,21 @@ class AllHyperparameters(BaseModel):
         if not found:
             raise KeyError(f"{key}: there are only {', '.join(self.__keys__) or 'no functions'}")
         return getattr(self, found[0])
+
+    @classmethod
+    def __reduce_class__(cls) -> Any:
+        if not cls.__keys__:
+            return cls.__qualname__
+        return _all_of, (tuple((name, key, cls.model_fields[name].annotation) for name, key in cls.__keys__.items()),)
+
+
+@lru_cache(maxsize=64)
+def _all_of(fields: tuple[tuple[str, str, type[FunctionHyperparameters]], ...]) -> type[AllHyperparameters]:
+    """The class for several functions; the same for the same functions."""
+    typed = {name: (kind, ...) for name, _, kind in fields}
+    made = made_model("AllHyperparameters", AllHyperparameters, typed, __name__)
+    made.__keys__ = {name: key for name, key, _ in fields}
+    return made
 
 
 class Hyperparameters(RootModel[dict[str, SerializeAsAny[BaseModel]]]):
@@ -128,7 +143,7 @@ class Hyperparameters(RootModel[dict[str, SerializeAsAny[BaseModel]]]):
         held = self.root.get(named.key)
         if held is None:
             held = self._named_without_module(kind)
-        if not isinstance(held, kind):
+        if not isinstance(held, FunctionHyperparameters) or not held.is_of(kind):
             held = self.root[named.key] = _typed(held, kind)
         return held
 
@@ -153,17 +168,10 @@ class Hyperparameters(RootModel[dict[str, SerializeAsAny[BaseModel]]]):
     @property
     def model(self) -> type[AllHyperparameters]:
         """A pydantic class with a field for each function that was seen; its objects are values for another block."""
-        held = {name: type(value) for name, value in self.root.items() if isinstance(value, FunctionHyperparameters)}
-        fields: dict[str, Any] = {}
-        keys: dict[str, str] = {}
-        for key, kind in held.items():
-            name = kind.__function__.name
-            alone = sum(other.__function__.name == name for other in held.values()) == 1
-            fields[name if alone else key] = (kind, ...)
-            keys[name if alone else key] = key
-        made = made_model("Hyperparameters", AllHyperparameters, fields, __name__)
-        made.__keys__ = keys
-        return made
+        kinds = {key: type(held) for key, held in self.root.items() if isinstance(held, FunctionHyperparameters)}
+        names = [kind.__function__.name for kind in kinds.values()]
+        fields = [(key if names.count(name) > 1 else name, key) for name, key in zip(names, kinds, strict=True)]
+        return _all_of(tuple((name, key, kinds[key]) for name, key in fields))
 
     @property
     def values(self) -> AllHyperparameters:
@@ -178,8 +186,11 @@ class Hyperparameters(RootModel[dict[str, SerializeAsAny[BaseModel]]]):
         merged = cls()
         for one in several:
             for name, held in cls(one).root.items():
-                before = merged.root.get(name)
-                merged.root[name] = held if before is None else _followed_by(before, held)
+                # One of the two may lack the module.
+                alike = [known for known, other in merged.root.items() if _is_same(known, other, name, held)]
+                before = merged.root.pop(alike[0]) if len(alike) == 1 else None
+                key = max(name, *alike, key=len) if before else name
+                merged.root[key] = held if before is None else _followed_by(before, held)
         return merged
 
     # Copies and pickles are independent of the original, and in no block
@@ -214,6 +225,10 @@ def _by_name(values: Any) -> dict[str, BaseModel]:
 def _copied(held: Any) -> BaseModel:
     if isinstance(held, BaseModel):
         return held.model_copy(deep=True)
+    if not isinstance(held, Mapping):
+        raise TypeError(
+            f"the hyperparameters of a function are given by name, as in {{'style': 'plain'}}, not {held!r}"
+        )
     return Untyped.model_validate(held)
 
 
@@ -231,6 +246,11 @@ def _answering(name: str, held: BaseModel) -> tuple[str, ...]:
         return name, *held.__function__.bare
     qualname = name.rpartition(":")[2]
     return name, qualname, qualname.rpartition("<locals>.")[2]
+
+
+def _is_same(one: str, held: BaseModel, other: str, also: BaseModel) -> bool:
+    """Whether values stand under two names for the same function."""
+    return one == other or other in _answering(one, held) or one in _answering(other, also)
 
 
 def kind_in(function: Any) -> type[FunctionHyperparameters]:
@@ -252,7 +272,7 @@ def _typed(held: BaseModel | None, kind: type[FunctionHyperparameters]) -> Funct
         for name, value in dict(made).items():
             made.collect(name, value)
         return made
-    given = held.model_dump(round_trip=True) if isinstance(held, Untyped) else dict(held)
+    given = held.given() if isinstance(held, FunctionHyperparameters) else dict(held)
     try:
         made = kind.model_validate(given)
     except ValidationError as error:
@@ -264,33 +284,32 @@ def _typed(held: BaseModel | None, kind: type[FunctionHyperparameters]) -> Funct
 
 
 def _followed_by(before: BaseModel, later: BaseModel) -> BaseModel:
-    if isinstance(before, FunctionHyperparameters) and isinstance(later, type(before)):
-        given = {name: value for name, value in later.__dict__.items() if later.is_given(name)}
-        return before.model_copy(update=given)
-    if isinstance(before, Untyped) and isinstance(later, Untyped):
-        return before.model_copy(update=later.__pydantic_extra__ or {})
-    values = {**before.model_dump(), **later.model_dump()}
-    return Untyped.model_validate(values)
+    said = later.given() if isinstance(later, FunctionHyperparameters) else dict(later)
+    if isinstance(before, FunctionHyperparameters):
+        return _typed(Untyped.model_validate({**before.given(), **said}), type(before))
+    return Untyped.model_validate({**dict(before), **said})
 
 
-def values_for(kind: type[FunctionHyperparameters], passed: Iterable[str] = ()) -> dict[str, Any]:
+def values_for(
+    kind: type[FunctionHyperparameters], passed: Iterable[str] = (), found: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """What holds for a call of a function made here and now; the blocks around it note what it uses.
 
-    What is `passed` as an argument is no hyperparameter of this call.
+    What is `passed` as an argument is no hyperparameter of this call. Defaults that only the call tells are `found`.
     """
     with _collecting:
         around = [values.held(kind) for values in _around()]
-        defaults = kind()
-        return {name: _value(around, name, getattr(defaults, name)) for name in kind.model_fields if name not in passed}
+        defaults = dict(kind()) | dict(found or {})
+        return {name: _value(around, name, defaults[name]) for name in kind.model_fields if name not in passed}
 
 
-def value_named(kind: type[FunctionHyperparameters], name: str, annotation: Any, field: FieldInfo, default: Any) -> Any:
+def value_named(kind: type[FunctionHyperparameters], name: str, annotation: Any, default: Any) -> Any:
     """What holds for a hyperparameter that a running function names."""
     with _collecting:
         around = [values.held(kind) for values in _around()]
         for held in around:
             if name not in type(held).model_fields:
-                grow(held, name, annotation, field, default)
+                grow(held, name, annotation, default)
         return _value(around, name, default)
 
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, overload
+from typing import Annotated, Any, TypeVar, overload
 
 from pydantic import Field
 from pydantic.fields import FieldInfo
@@ -35,7 +35,7 @@ class Definition:
         if self.call is None:
             return default
         kind: Any = (Any if default is None else type(default)) if self.type is _NOT_GIVEN else self.type
-        value: T = value_named(self.call.kind, self.name, kind, self.field, default)
+        value: T = value_named(self.call.kind, self.name, Annotated[kind, self.field], default)
         return value
 
 

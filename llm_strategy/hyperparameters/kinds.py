@@ -55,10 +55,18 @@ class Named(NamedTuple):
 
 
 class _Kind(ModelMetaclass):
-    """The class of the classes below. They pickle by the function that they belong to."""
+    """The class of the classes below, which makes them pickle as each says."""
 
 
-class FunctionHyperparameters(BaseModel, metaclass=_Kind):
+class Made(BaseModel, metaclass=_Kind):
+    """A class that is made while a program runs, and so cannot be found by its name; its subclasses say how to."""
+
+    @classmethod
+    def __reduce_class__(cls) -> Any:
+        return cls.__qualname__
+
+
+class FunctionHyperparameters(Made):
     """The hyperparameters of a function, by name; a parameter `_x` goes by `x`, and by `_x` too.
 
     A value that was assigned, or given to the constructor, is checked against the field's type.
@@ -69,11 +77,19 @@ class FunctionHyperparameters(BaseModel, metaclass=_Kind):
     )
 
     __function__: ClassVar[Named]
+    __grown__: ClassVar[tuple[Any, ...]]
     __own_parameters__: ClassVar[Mapping[str, str]] = {}
     """The fields that are the function's own parameters, and the names of these."""
 
     _llm_collected: dict[str, Any] = PrivateAttr(default_factory=dict)
     """The values that were noted from calls, as they were then."""
+
+    @classmethod
+    def __reduce_class__(cls) -> Any:
+        if "__grown__" in vars(cls):
+            return _grown, cls.__grown__
+        named = vars(cls).get("__function__")
+        return cls.__qualname__ if named is None else (_found, (named.module, named.qualname))
 
     @model_validator(mode="before")
     @classmethod
@@ -93,6 +109,13 @@ class FunctionHyperparameters(BaseModel, metaclass=_Kind):
         field = name.lstrip("_")
         super().__setattr__(field if self.__own_parameters__.get(field) == name else name, value)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FunctionHyperparameters):
+            return NotImplemented
+        return self.__function__ == other.__function__ and bool(self.model_dump() == other.model_dump())
+
+    __hash__ = None  # type: ignore[assignment]  # they change
+
     def is_given(self, name: str) -> bool:
         """Whether somebody has said what the value is to be; otherwise it is noted from a call."""
         if name in self.model_fields_set or name not in self.__dict__:
@@ -104,14 +127,25 @@ class FunctionHyperparameters(BaseModel, metaclass=_Kind):
         """Note a value from a call, which says nothing about what it is to be."""
         self.__dict__[name], self._llm_collected[name] = copy.deepcopy(value), copy.deepcopy(value)
 
+    def is_of(self, kind: type[FunctionHyperparameters]) -> bool:
+        """Whether this is what a class stands for: the function may have been decorated twice."""
+        if isinstance(self, kind):
+            return True
+        own, other = type(self).model_fields, kind.model_fields
+        same = (name in own and own[name].annotation == field.annotation for name, field in other.items())
+        return self.__function__ == kind.__function__ and all(same)
+
+    def given(self) -> dict[str, Any]:
+        """What somebody has said, without what was noted from calls."""
+        return {name: value for name, value in self.__dict__.items() if self.is_given(name)}
+
     def keep(self) -> None:
         """Let all that was collected count as given."""
         self.__pydantic_fields_set__.update(self.__dict__)
 
 
 def _reduced(kind: Any) -> Any:
-    named = vars(kind).get("__function__")
-    return kind.__qualname__ if named is None else (_found, (named.module, named.qualname))
+    return kind.__reduce_class__()
 
 
 def _found(module: str, qualname: str) -> Any:
@@ -124,6 +158,8 @@ def _found(module: str, qualname: str) -> Any:
 
 copyreg.pickle(_Kind, _reduced)
 
+B = TypeVar("B", bound=FunctionHyperparameters)
+
 Fields = Mapping[str, tuple[Any, Any]]
 """Type and default of each field, as `pydantic.create_model` takes them."""
 
@@ -132,11 +168,10 @@ def kind_of(
     function: FunctionType,
     parameters: Iterable[inspect.Parameter],
     *,
-    base: type[FunctionHyperparameters] = FunctionHyperparameters,
-    fields: Fields | None = None,
+    base: type[B],
     strict: bool = True,
-) -> type[FunctionHyperparameters]:
-    """The class for a function: its parameters that begin with an underscore, and further `fields`.
+) -> type[B]:
+    """The class for a function: what `base` has, and its parameters that begin with an underscore.
 
     Raises TypeError for a parameter without type or default; unless `strict`, it is an ordinary one.
     """
@@ -154,7 +189,12 @@ def kind_of(
         elif strict:
             raise TypeError(f"{named.place}: the hyperparameter {parameter.name!r} {problem}")
     title = "".join(part[:1].upper() + part[1:] for part in named.name.replace(".", "_").split("_"))
-    kind = made_model(f"{title}Hyperparameters", base, {**(fields or {}), **own}, function.__module__)
+    kind = made_model(
+        f"{title}Hyperparameters",
+        base,
+        own,
+        function.__module__,
+    )
     kind.__function__, kind.__own_parameters__ = named, names
     return kind
 
@@ -198,19 +238,22 @@ def _locals(function: FunctionType) -> dict[str, Any]:
 
 def made_model(name: str, base: type[M], fields: Fields, module: str | None) -> type[M]:
     """A pydantic class with further fields, whatever they are called."""
+    if not any(hasattr(base, field) for field in fields):
+        return _model(name, base, fields, module)
     with warnings.catch_warnings():
         # A field may have the name of a method that pydantic has given up, such as `schema` or `json`.
         warnings.filterwarnings("ignore", 'Field name ".*" in ".*" shadows an attribute')
-        made: type[M] = create_model(name, __base__=base, __module__=module or "__main__", **dict(fields))  # type: ignore[call-overload]  # fields of any name
-        return made
+        return _model(name, base, fields, module)
 
 
-def grow(held: FunctionHyperparameters, name: str, annotation: Any, field: FieldInfo, default: Any) -> None:
+def _model(name: str, base: type[M], fields: Fields, module: str | None) -> type[M]:
+    made: type[M] = create_model(name, __base__=base, __module__=module or "__main__", **dict(fields))  # type: ignore[call-overload]  # fields of any name
+    return made
+
+
+def grow(held: FunctionHyperparameters, name: str, annotation: Any, default: Any) -> None:
     """Let an object have one more field. It stays the same object, so that whoever holds it sees the field."""
-    old = type(held)
-    field = copy.copy(field)
-    field.default = copy.deepcopy(default)
-    kind = made_model(old.__name__, old, {name: (annotation, field)}, old.__module__)
+    kind = _grown(type(held), name, annotation, copy.deepcopy(default))
     extra = held.__pydantic_extra__
     object.__setattr__(held, "__class__", kind)
     if extra and name in extra:
@@ -221,6 +264,12 @@ def grow(held: FunctionHyperparameters, name: str, annotation: Any, field: Field
             raise TypeError(problem_text(kind, error)) from None
     else:
         held.collect(name, default)
+
+
+def _grown(old: type[B], name: str, annotation: Any, default: Any) -> type[B]:
+    kind = made_model(old.__name__, old, {name: (annotation, default)}, old.__module__)
+    kind.__grown__ = old, name, annotation, default
+    return kind
 
 
 def problem_text(kind: type[FunctionHyperparameters], error: ValidationError) -> str:

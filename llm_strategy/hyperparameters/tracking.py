@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from types import FunctionType
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
@@ -182,7 +183,9 @@ class Running:
         self._tokens.append(running.set(self if entered else None))
 
     def __exit__(self, *error: object) -> None:
-        running.reset(self._tokens.pop())
+        with suppress(ValueError):
+            # What nobody awaits any more is ended in another context than it began in.
+            running.reset(self._tokens.pop())
 
 
 running: ContextVar[Running | None] = ContextVar("llm_strategy_tracked", default=None)

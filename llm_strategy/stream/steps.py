@@ -80,7 +80,7 @@ def item_steps(enter: Enter, request: Request, form: Form, options: Options) -> 
             if reading.count or engine.is_final(error, attempt, options):
                 engine.annotate(error, attempt, turn)
                 raise
-            request, attempt = engine.request_again(request, error), attempt + 1
+            request, attempt = engine.request_again(request, error, options.again), attempt + 1
             if turn.told is not None:
                 turn.told.refused(error)
             continue

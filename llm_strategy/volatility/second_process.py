@@ -141,9 +141,12 @@ def _cannot_start() -> bool:
 
 
 def _described(signature: Any, owner: Any, arguments: Mapping[str, Any]) -> bytes | None:
-    """What the other process needs, or None where it cannot have it: defaults it takes from the function itself."""
+    """What the other process needs, or None where it cannot have it: defaults it takes from the function itself.
+
+    It knows nothing of the blocks that a call is made in.
+    """
     function = signature.function
-    if function.__module__ in (None, "__main__") or "<locals>" in function.__qualname__:
+    if signature.tuned or function.__module__ in (None, "__main__") or "<locals>" in function.__qualname__:
         return None
     defaults = signature.defaults
     given = {name: value for name, value in arguments.items() if defaults.get(name, _NONE) is not value}
