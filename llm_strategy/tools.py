@@ -87,8 +87,8 @@ class Tool:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
             raise PromptError(
-                f"{self.place} takes any number of arguments (`{stars}{parameter.name}`), which no model can be told of: take a "
-                f"list or a dict, such as `{parameter.name}: list[str]`"
+                f"{self.place} takes any number of arguments (`{stars}{parameter.name}`), which no model can be told "
+                f"of: take a list or a dict, such as `{parameter.name}: list[str]`"
             )
         if parameter.name in getattr(self._inner, "__annotations__", {}):
             return

@@ -257,7 +257,7 @@ def any_names(**words: str) -> int:
     return len(words)
 
 
-def größe(a: int) -> int:
+def größe(a: int) -> int:  # noqa: PLC2401  # which is what is refused
     """Measure."""
     return a
 
@@ -323,7 +323,7 @@ def test_a_type_without_a_schema_is_refused_when_the_model_is_told() -> None:
         return ""
 
     use.__annotations__["thing"] = Opaque
-    with pytest.raises(PromptError, match="a model cannot pass its arguments, because .*Opaque"):
+    with pytest.raises(PromptError, match=r"a model cannot pass its arguments, because .*Opaque"):
         Tool(use).described  # noqa: B018  # it raises
     use.__annotations__["thing"] = "Unheard"
     with pytest.raises(PromptError, match="annotations cannot be evaluated, because of NameError: name 'Unheard'"):
@@ -343,7 +343,7 @@ def test_a_type_without_a_schema_is_refused_when_the_model_is_told() -> None:
 )
 def test_a_wrong_call_says_what_is_wrong(arguments: Any, says: str) -> None:
     """In words that a model can mend its call by: places and problems, but no advice for programmers."""
-    with pytest.raises(WrongCall, match=f"(?s)^weather was not called: .*{says}") as caught:
+    with pytest.raises(WrongCall, match=rf"(?s)^weather was not called: .*{says}") as caught:
         Tool(weather).bind(arguments)
     assert "pydantic" not in str(caught.value)
 
@@ -391,7 +391,7 @@ def test_a_result_without_a_stable_form_is_an_error_of_the_program() -> None:
 
 def test_tools_pickle_with_their_functions() -> None:
     """What a pool of processes needs."""
-    assert pickle.loads(pickle.dumps(Tool(weather))).described == Tool(weather).described
+    assert pickle.loads(pickle.dumps(Tool(weather))).described == Tool(weather).described  # noqa: S301  # made right here
 
 
 def test_schemas_are_the_same_in_every_process() -> None:
