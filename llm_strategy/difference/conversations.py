@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
@@ -17,7 +17,7 @@ from llm_strategy.difference.schemas import schema_causes
 from llm_strategy.difference.wording import rewordings
 from llm_strategy.redaction import scrub
 from llm_strategy.transcript import schema_in
-from llm_strategy.values import Message, Request, TextPart
+from llm_strategy.values import Message, Request, TextPart, ToolCallPart
 
 INSTRUCTIONS = "the words of this library (instructions)"
 AGAIN = "the words of this library (asking again)"
@@ -109,7 +109,7 @@ def _message_causes(of: Request, to: Request, old: Message | None, new: Message 
     texts = [_text(message) if head is None else head for message, head in zip((old, new), heads, strict=True)]
     if texts[0] != texts[1]:
         causes += _text_causes(new.role, *map(scrub, texts))
-    causes += _part_causes(old, new)
+    causes += _part_causes(old, new, _called(to))
     # A schema that ends a text is compared as such.
     return causes if causes or heads[0] is not None else [f"the parts of a message ({new.role})"]
 
@@ -126,15 +126,26 @@ def _prompt_causes(old: Request, new: Request, was: Message | None, now: Message
     return causes + [cause for cause in files if not any(named.startswith(cause.rstrip(")")) for named in causes)]
 
 
-def _part_causes(old: Message, new: Message) -> Iterator[str]:
+def _called(request: Request) -> dict[str | None, str]:
+    """The names of the tools that a conversation calls, by the id of each call."""
+    parts = (part for message in request.messages for part in message.parts)
+    return {part.id: part.name for part in parts if isinstance(part, ToolCallPart)}
+
+
+def _part_causes(old: Message, new: Message, called: Mapping[str | None, str]) -> Iterator[str]:
     """What differs beside the texts."""
     before, after = ([part for part in side.to_json()["parts"] if part["type"] != "text"] for side in (old, new))
     for was, now in zip_longest(before, after):
         if not same(was, now):
             part = now or was
             kind: str = part["type"]
-            named = {"tool_call": "a tool call", "tool_call_response": "what a tool answered"}.get(kind, kind)
-            yield f"the {part['modality']} in a message ({new.role})" if "modality" in part else named
+            if kind == "tool_call":
+                yield f"a call of the tool {part['name']}"
+            elif kind == "tool_call_response":
+                name = called.get(part["id"])
+                yield f"what the tool {name} answered" if name else "what a tool answered"
+            else:
+                yield f"the {part['modality']} in a message ({new.role})" if "modality" in part else kind
 
 
 def _text(message: Message) -> str:

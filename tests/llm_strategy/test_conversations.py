@@ -45,11 +45,11 @@ CHANGED: list[tuple[tuple[Message, ...], tuple[Message, ...], list[str]]] = [
         (Message("developer", "Be brief."), ASKED),
         ["the role of a message: system -> developer", "the instructions (developer message): 'kind' -> 'brief'"],
     ),
-    ((ASKED, CALL), (ASKED, Message("assistant", [ToolCallPart("1", "add", {"a": 2.0})])), ["a tool call"]),
+    ((ASKED, CALL), (ASKED, Message("assistant", [ToolCallPart("1", "add", {"a": 2.0})])), ["a call of the tool add"]),
     (
         (ASKED, CALL, ANSWER),
         (ASKED, CALL, Message("tool", [ToolCallResponsePart("1", "6")])),
-        ["what a tool answered"],
+        ["what the tool add answered"],
     ),
     ((look("Look."),), (look("See.", "QUJE"),), ["a message (user): 'Look' -> 'See'", "the image in a message (user)"]),
     ((look("Look."),), (look("Look.", last=True),), ["the order of the parts of a message (user)"]),

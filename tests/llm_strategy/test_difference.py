@@ -292,7 +292,7 @@ def test_functions_without_an_instance_are_read_as_well(ask: Ask, changes: list[
         (
             Request(None, (Message("assistant", [ToolCallPart("1", "search", {"q": 1})]),)),
             Request(None, (Message("assistant", [ToolCallPart("2", "search", {"q": 1.0})]),)),
-            ["a tool call"],
+            ["a call of the tool search"],
         ),
         (
             Request(None, (Message("user", [TextPart("look"), BlobPart("image", "image/png", "QUJD")]),)),

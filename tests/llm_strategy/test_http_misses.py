@@ -48,8 +48,8 @@ COMPLETIONS: dict[str, Any] = {"model": "c", "prompt": "Once upon a time", "max_
 _MESSAGES = [
     ("1990", "1991", "a message (user): '1990' -> '1991'"),
     ("brief", "short", "the instructions (system message): 'brief' -> 'short'"),
-    ("nobody", "somebody", "what a tool answered"),
-    ('{\\"at\\": 1}', '{\\"at\\": 2}', "a tool call"),
+    ("nobody", "somebody", "what the tool look answered"),
+    ('{\\"at\\": 1}', '{\\"at\\": 2}', "a call of the tool look"),
     ('"Look."', '"Look!"', "the tool look (.description)"),
     ('"model": "m"', '"model": "n"', "the model: openai:m -> openai:n"),
     ('"a": {', '"b": {', "the schema of the result"),

@@ -143,7 +143,7 @@ def test_tools_calls_and_results_go_over_the_wire(make: Any, asynchronous: bool)
     said, *answers = map(without_empty, second["messages"][2:])
     assert said == without_empty(SENT_BACK[0])
     # LangChain puts calls that are no JSON behind the others.
-    assert sorted(answers, key=lambda answer: str(answer["tool_call_id"])) == SENT_BACK[1:]
+    assert {answer["tool_call_id"]: answer for answer in answers} == {one["tool_call_id"]: one for one in SENT_BACK[1:]}
 
 
 def without_empty(message: dict[str, Any]) -> Any:
