@@ -4,7 +4,8 @@
 
 It reads the function's name and its arguments out of the prompt and works the result out from them, so that the
 examples can be recorded without a key. There is no table of prompts: another question gets another answer, and
-a function that is not in FUNCTIONS gets an error that says so. Usage counts words and punctuation marks.
+a function that is not in FUNCTIONS gets an error that says so, unless it has a tool whose name its documentation
+speaks of: that is called first, and what it returns is the answer. Usage counts words and punctuation marks.
 """
 
 from __future__ import annotations
@@ -276,16 +277,48 @@ FUNCTIONS: dict[str, Callable[[Call], Any]] = {
 }
 
 
-def answer(text: str, schema: dict[str, Any], as_json: bool) -> str:
-    """The reply to a prompt. Raises UnanswerableError."""
+def tool_calls(body: dict[str, Any], text: str) -> list[dict[str, Any]]:
+    """Calls of the tools whose name shares a word with the documentation; their arguments are in the prompt."""
+    call = read_call(text, {})
+    calls: list[dict[str, Any]] = []
+    if call is None or any(message["role"] == "tool" for message in body["messages"]):
+        return []
+    for tool in [tool["function"] for tool in body.get("tools", ())]:
+        if {word for word in stems(tool["name"].replace("_", " ")) if len(word) > 3} & set(stems(call.documentation)):
+            known, root = call.arguments, tool["parameters"]
+            arguments = {
+                name: known[name] if name in known else extract(root["properties"][name], root, call.text, name)
+                for name in root.get("required", ())
+            }
+            function = {"name": tool["name"], "arguments": json.dumps(arguments, ensure_ascii=False)}
+            calls.append({"id": f"call_{len(calls) + 1}", "type": "function", "function": function})
+    return calls
+
+
+def tell(call: Call, answers: list[str]) -> Any:
+    """What tools have answered: the fields that the result has, the number that it is, or all of it in words."""
+    found: dict[str, Any] = {}
+    for number, text in enumerate(answers):
+        with suppress(ValueError):
+            value = json.loads(text)
+            found |= value if isinstance(value, dict) else {f"answer {number + 1}": value}
+    if fields := call.result.get("properties"):
+        return {name: found.get(name) for name in fields}
+    if call.result.get("type") in ("integer", "number"):
+        return next((value for value in found.values() if isinstance(value, int | float)), 0)
+    return ", ".join(f"{name}: {value}" for name, value in found.items()) or " ".join(answers)
+
+
+def answer(text: str, schema: dict[str, Any], as_json: bool, answers: list[str]) -> str:
+    """The reply to a prompt; `answers` are those of tools. Raises UnanswerableError."""
     call = read_call(text, schema)
     if call is None:
         return chat(text, schema, as_json)
     name = call.name.rpartition(".")[2]
     function = next((function for pattern, function in FUNCTIONS.items() if fnmatchcase(name, pattern)), None)
-    if function is None:
+    if function is None and not answers:
         raise UnanswerableError(f"the {MODEL} does not know {call.name}; it knows {', '.join(FUNCTIONS)}")
-    value = function(call)
+    value = tell(call, answers) if function is None else function(call)
     if text.endswith("as plain text."):
         return str(value)
     return json.dumps({"return_value": value}, ensure_ascii=False)
@@ -296,8 +329,8 @@ def tokens(text: str) -> list[str]:
     return re.findall(r"\s*\w+|\s*[^\w\s]|\s+", text)
 
 
-def complete(body: dict[str, Any], is_chat: bool) -> tuple[list[str], str, dict[str, int]]:
-    """The reply in pieces, why it ends, and the usage. Raises UnanswerableError."""
+def complete(body: dict[str, Any], is_chat: bool) -> tuple[list[str], str, dict[str, int], list[dict[str, Any]]]:
+    """The reply in pieces, why it ends, the usage, and what tools it calls. Raises UnanswerableError."""
     wanted = body.get("response_format") or {"type": "text"}
     if is_chat:
         contents = [message.get("content") or "" for message in body["messages"]]
@@ -306,11 +339,14 @@ def complete(body: dict[str, Any], is_chat: bool) -> tuple[list[str], str, dict[
         sent = [body["prompt"]] if isinstance(body["prompt"], str) else body["prompt"]
     # A conversation that repairs a reply goes on after the message that describes the call.
     prompt = next((text for text in sent if read_call(text, {})), sent[-1])
-    reply = tokens(answer(prompt, wanted.get("json_schema", {}).get("schema", {}), wanted["type"] != "text"))
+    calls = tool_calls(body, prompt) if is_chat else []
+    told = [text for text, message in zip(sent, body.get("messages", ()), strict=False) if message["role"] == "tool"]
+    schema = wanted.get("json_schema", {}).get("schema", {})
+    reply = [] if calls else tokens(answer(prompt, schema, wanted["type"] != "text", told))
     kept = reply[: body.get("max_completion_tokens") or body.get("max_tokens")]
     asked = sum(len(tokens(text)) for text in sent)
     usage = {"prompt_tokens": asked, "completion_tokens": len(kept), "total_tokens": asked + len(kept)}
-    return kept, "stop" if kept == reply else "length", usage
+    return kept, "tool_calls" if calls else "stop" if kept == reply else "length", usage, calls
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -331,23 +367,29 @@ class Handler(BaseHTTPRequestHandler):
         time.sleep(self.delay)
         is_chat = self.path == "/v1/chat/completions"
         try:
-            pieces, end, usage = complete(body := json.loads(sent), is_chat)
+            pieces, end, usage, calls = complete(body := json.loads(sent), is_chat)
         except UnanswerableError as error:
             return self.fail(400, str(error))
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             return self.fail(400, f"the {MODEL} cannot read this request: {error!r}")
         if body.get("stream"):
-            return self.stream(pieces, end, usage if body.get("stream_options") else None, is_chat)
+            return self.stream([*pieces, *calls], end, usage if body.get("stream_options") else None, is_chat)
         text = "".join(pieces)
-        choice = {"message": {"role": "assistant", "content": text}} if is_chat else {"text": text}
+        said = {"role": "assistant", "content": text} | ({"tool_calls": calls} if calls else {})
+        choice = {"message": said} if is_chat else {"text": text}
         return self.send(envelope(choice, end, is_chat) | {"usage": usage})
 
-    def stream(self, pieces: list[str], end: str, usage: dict[str, int] | None, is_chat: bool) -> None:
+    def stream(self, pieces: list[Any], end: str, usage: dict[str, int] | None, is_chat: bool) -> None:
         """One server-sent event for each piece, one that says why the reply ends, one for the usage."""
         self.head(200, "text/event-stream")
         events = []
         for piece in [*pieces, ""]:
-            choice = {"delta": {"role": "assistant", "content": piece}} if is_chat else {"text": piece}
+            said = (
+                {"tool_calls": [piece | {"index": pieces.index(piece)}]}
+                if isinstance(piece, dict)
+                else {"content": piece}
+            )
+            choice = {"delta": {"role": "assistant"} | said} if is_chat else {"text": piece}
             events.append(envelope(choice, None if piece else end, is_chat, ".chunk"))
         if usage:
             events.append(events[-1] | {"choices": [], "usage": usage})

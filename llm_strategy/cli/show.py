@@ -21,7 +21,7 @@ from llm_strategy.difference.hunks import visible
 from llm_strategy.errors import CassetteError
 from llm_strategy.log import Call
 from llm_strategy.redaction import each_text, scrub, scrub_reply
-from llm_strategy.transcript import message_text
+from llm_strategy.transcript import message_text, tool_name
 from llm_strategy.values import JSON, Response
 from llm_strategy.wire.contents import packed
 from llm_strategy.wire.envelope import HTTPResponse
@@ -86,6 +86,8 @@ def _call_json(file: str, call: Call) -> str:
 def _call_text(file: str, call: Call) -> str:
     model = f" ({call.request.model})" if call.request.model else ""
     lines = [f"=== {file}: {call.function or 'a call'}{model}, key {call.key[:12]}"]
+    if call.request.tools:
+        lines.append(f"--- tools\n{', '.join(map(tool_name, call.request.tools))}")
     lines += [f"--- {message.role}\n{scrub(message_text(message))}" for message in call.request.messages]
     response = call.response
     count = len(response.pieces)

@@ -111,6 +111,8 @@ function callRows(test) {
 const title = (call) => visible(call.function || (call.model ? call.model : "a call"));
 const goesOn = (test, call) => {
   if (call.parent === undefined) return "";
+  const last = data.messages[call.messages.at(-1)];
+  if (last && last.role === "tool") return "after tools";
   return call.function && test.calls[call.parent].function === call.function ? "retry" : "goes on";
 };
 
