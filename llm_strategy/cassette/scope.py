@@ -25,6 +25,7 @@ from llm_strategy.context import Ask, Scope, Stream, Turn
 from llm_strategy.errors import CassetteMiss, SecretFound
 from llm_strategy.known_secrets import described, known
 from llm_strategy.log import Call
+from llm_strategy.observers import Step
 from llm_strategy.transcript import message_text
 from llm_strategy.wire.envelope import HTTPRequest
 
@@ -98,8 +99,8 @@ class CassetteScope(Scope):
     """Calls that belong to one cassette. Touches no file before the first call.
 
     `renders_twice` says whether what is recorded is rendered in a second process too. `before` is what the cassette
-    held before this scope recorded anything. `blocks` are the scopes of `use_cassette` right inside this one, where a
-    report will tell of them.
+    held before this scope recorded anything. Where a report will tell of them, `blocks` are the scopes of
+    `use_cassette` right inside this one, and `steps` are what observers were told of.
     """
 
     renders_twice = True
@@ -125,6 +126,7 @@ class CassetteScope(Scope):
         self.usage = Usage()
         self.before: Recordings | None = None
         self.blocks: list[CassetteScope] = []
+        self.steps: list[Step] = []
         self._connections: set[str] = set()
         self._streams: WeakSet[Stream] = WeakSet()
         self._waiting: list[Callable[[bool], None]] = []

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 
 from llm_strategy import __version__
-from llm_strategy.cli import diff, import_, ls, merge, prune, review, scan, show, verify, why
+from llm_strategy.cli import diff, import_, ls, merge, prune, review, scan, show, trace, verify, why
 from llm_strategy.cli.outcome import GOOD
 from llm_strategy.cli.output import Concealing
 
@@ -27,6 +27,7 @@ COMMANDS = {
     "review": review,
     "scan": scan,
     "show": show,
+    "trace": trace,
     "verify": verify,
     "why": why,
 }

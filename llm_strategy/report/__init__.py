@@ -28,7 +28,9 @@ class Report:
 
     def __init__(self, session: Session) -> None:
         from llm_strategy.report.tables import Tables
+        from llm_strategy.report.trees import gather
 
+        gather()
         # Before the first test: the calls of `use_cassette` blocks are told apart only where it is known early.
         session.reported = True
         self._session = session
@@ -38,7 +40,7 @@ class Report:
 
     @staticmethod
     def of(opened: OpenScope) -> list[dict[str, JSON]]:
-        """The calls and misses of a scope that is about to be closed, without secrets."""
+        """The calls and misses of a scope that is about to be closed, then the steps around them, without secrets."""
         if not opened.made:
             return []
         from llm_strategy.report.calls import of_scope
@@ -61,7 +63,11 @@ class Report:
         `calls` are what `of` has made of its scope. Of what passed and made no call, only the number is kept. What is
         added under one name once more, as a test that is run again, takes the place of the first.
         """
-        found = [self._call(call) for call in calls]
+        from llm_strategy.report.trees import is_step, tree
+
+        made = list(calls)
+        found = [self._call(call) for call in made if not is_step(call)]
+        steps = [step for step in made if is_step(step)]
         if not found and not error and outcome in ("passed", "skipped", "xfailed"):
             self._others[outcome] += 1
             return
@@ -69,6 +75,9 @@ class Report:
         # A fixture may be set up many times, and each time is another one.
         place = f"{kind} {name}" if kind == "test" else f"{kind} {len(self._tests)}"
         self._tests[place] = {**test, "error": conceal(error), "calls": found}
+        shown = tree(steps, found)
+        if any("call" not in row for row in shown):
+            self._tests[place] |= {"steps": steps, "tree": shown}
 
     def _call(self, call: Mapping[str, JSON]) -> dict[str, JSON]:
         """A call with its texts by number."""

@@ -14,6 +14,7 @@ from llm_strategy.chat_tree import ChatTree
 from llm_strategy.errors import CassetteError, CassetteMiss
 from llm_strategy.log import Call
 from llm_strategy.redaction import conceal, each_text, scrubbing
+from llm_strategy.report.trees import steps_of
 from llm_strategy.transcript import laid_out
 from llm_strategy.values import JSON, Message, Part, Request, Response, TextPart
 
@@ -32,7 +33,8 @@ class _Scrub:
 
 
 def of_scope(scope: CassetteScope) -> list[dict[str, JSON]]:
-    """The calls of a scope and of the blocks in it, in request order, then the requests that no recording answered.
+    """The calls of a scope and of the blocks in it, in request order, then the requests that no recording answered,
+    then the steps of which observers were told.
 
     A call whose messages go on from those of an earlier one has that one's place in the list as its `parent`.
     """
@@ -48,8 +50,13 @@ def of_scope(scope: CassetteScope) -> list[dict[str, JSON]]:
     for home in (scope, *_blocks(scope)):
         found += [(miss.request, _miss(miss, home, scrub)) for miss in home.misses]
     parents = _parents([request for request, _ in found])
+    places = {id(request): place for place, (request, _) in enumerate(found)}
     return [
-        data if parent is None else {**data, "parent": parent} for (_, data), parent in zip(found, parents, strict=True)
+        *(
+            data if parent is None else {**data, "parent": parent}
+            for (_, data), parent in zip(found, parents, strict=True)
+        ),
+        *steps_of((scope, *_blocks(scope)), places),
     ]
 
 

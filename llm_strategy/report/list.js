@@ -92,26 +92,44 @@ function inTree(calls) {
 }
 
 function callRows(test) {
+  // What is more than calls has a tree of its own: functions, attempts, tools.
+  if (test.tree) return test.tree.map((row) => (row.call === undefined ? stepRow(row) : callRow(test, row.call, row.depth, row.error)));
   const depth = depths(test.calls);
-  return inTree(test.calls).map((at) => {
-    const call = test.calls[at];
-    const deep = Math.min(depth[at], 8);
-    return el(
-      "div",
-      { role: "treeitem", class: `row call ${call.state} deep${deep}`, "data-key": keyOf(test, at), "aria-level": 2 + depth[at], tabindex: -1 },
-      el("span", { class: "elbow", "aria-hidden": "true" }, deep ? "\u2514" : ""),
-      el("span", { class: "name" }, title(call)),
-      el("span", { class: "badges" }, goesOn(test, call) && badge(goesOn(test, call), "plain"), call.repairs && badge("repaired", "repaired"), call.state !== "replayed" && badge(call.state, call.state)),
-      el("span", { class: "figure" }, call.tokens ? `${short(tokens([call]))} tok` : ""),
-      el("span", { class: "figure time" }, time(call.seconds)),
-    );
-  });
+  return inTree(test.calls).map((at) => callRow(test, at, depth[at]));
+}
+
+function callRow(test, at, depth, error) {
+  const call = test.calls[at];
+  const deep = Math.min(depth, 8);
+  return el(
+    "div",
+    { role: "treeitem", class: `row call ${call.state} deep${deep}`, "data-key": keyOf(test, at), "aria-level": 2 + depth, tabindex: -1 },
+    el("span", { class: "elbow", "aria-hidden": "true" }, deep ? "\u2514" : ""),
+    el("span", { class: "name" }, title(call)),
+    el("span", { class: "badges" }, goesOn(test, call) && badge(goesOn(test, call), "plain"), error && badge(visible(error.type), "missed"), call.repairs && badge("repaired", "repaired"), call.state !== "replayed" && badge(call.state, call.state)),
+    el("span", { class: "figure" }, call.tokens ? `${short(tokens([call]))} tok` : ""),
+    el("span", { class: "figure time" }, time(call.seconds)),
+  );
+}
+
+// What is around calls is only shown: there is no more to say of it than stands here.
+function stepRow(row) {
+  const deep = Math.min(row.depth, 8);
+  return el(
+    "div",
+    { role: "treeitem", class: `row call step deep${deep}`, "aria-level": 2 + row.depth, "aria-expanded": "true", tabindex: -1 },
+    el("span", { class: "elbow", "aria-hidden": "true" }, deep ? "\u2514" : ""),
+    el("span", { class: "name", title: row.error ? visible(`${row.error.type}: ${row.error.message}`) : null }, visible(row.name)),
+    el("span", { class: "badges" }, row.kind !== "attempt" && badge(row.kind, "plain"), row.error && badge(visible(row.error.type), "missed")),
+    el("span", { class: "figure" }),
+    el("span", { class: "figure time" }, time(row.seconds)),
+  );
 }
 
 const title = (call) => visible(call.function || (call.model ? call.model : "a call"));
 const goesOn = (test, call) => {
   if (call.parent === undefined) return "";
-  const last = data.messages[call.messages.at(-1)];
+  const last = data.messages[(call.messages || []).at(-1)];
   if (last && last.role === "tool") return "after tools";
   return call.function && test.calls[call.parent].function === call.function ? "retry" : "goes on";
 };

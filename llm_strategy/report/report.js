@@ -199,7 +199,7 @@ function toList() {
 }
 
 function step(by) {
-  const rows = [...$("list").children];
+  const rows = [...$("list").children].filter((row) => row.dataset.key);
   if (!rows.length) return;
   const at = rows.findIndex((row) => row.dataset.key === selectedKey());
   const next = at < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, at + by));
@@ -209,7 +209,7 @@ function step(by) {
 
 $("list").addEventListener("click", (event) => {
   const row = event.target.closest(".row");
-  if (!row) return;
+  if (!row || !row.dataset.key) return;
   const [at, call] = row.dataset.key.split(".");
   const test = tests[Number(at)];
   const again = row.dataset.key === selectedKey() || event.target.classList.contains("fold");
