@@ -114,7 +114,9 @@ def _tool(facts: Mapping[str, Any], content: bool) -> dict[str, JSON]:
 
 
 def _step(facts: Mapping[str, Any], _content: bool) -> dict[str, JSON]:
-    return {"attributes": clean(dict(facts)) or None}
+    # One by one, so that a giant among them does not take the room of the others.
+    found = [clean({name: value}) for name, value in facts.items()]
+    return {"attributes": {name: value for one in found for name, value in one.items()} or None}
 
 
 _DESCRIBED: dict[str, Callable[[Mapping[str, Any], bool], dict[str, JSON]]] = {

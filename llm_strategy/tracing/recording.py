@@ -7,6 +7,7 @@ import os
 import threading
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from llm_strategy import observers
 from llm_strategy.observers import Step
@@ -15,6 +16,9 @@ from llm_strategy.tracing.description import described
 from llm_strategy.tracing.format import header, line
 
 _log = logging.getLogger(__name__)
+
+
+_files: WeakSet[TraceFile] = WeakSet()
 
 
 class TraceFile:
@@ -26,6 +30,11 @@ class TraceFile:
         self.content = content
         self._file: int | None = None
         self._process = 0
+        self._lock = threading.Lock()
+        _files.add(self)
+
+    def forked(self) -> None:
+        """In a child process: a thread of the parent may have held the lock, and is not here to give it back."""
         self._lock = threading.Lock()
 
     def open(self) -> None:
@@ -102,3 +111,12 @@ def trace_program(path: str) -> None:
         _log.error("LLM_STRATEGY_TRACE: %s cannot be written, so nothing is traced: %s", path, error)
     else:
         observers.listening.append(file)
+
+
+def _forked() -> None:
+    for file in _files:
+        file.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
