@@ -10,7 +10,6 @@ _NOW = {
     "llm_strategy.llm_function": "write: from llm_strategy import llm_function, llm_explicit_function. "
     "What LLMFunction and its prompt told about a call is in function.request(...)",
     "llm_strategy.chat_chain": "write: from llm_strategy import ChatChain",
-    "llm_strategy.adapters": "a model of LangChain of any kind can be given as it is: llm_strategy(llm)",
     "llm_strategy.cached_chat_model": "record calls into a cassette: pytest --llm-record, or use_cassette",
     "llm_strategy.testing": "write: from llm_strategy import ScriptedModel, or record answers: pytest --llm-record",
     "llm_hyperparameters": "write: from llm_strategy import track_hyperparameters, Hyperparameters, Hyperparameter, "

@@ -319,12 +319,16 @@ def _package(model: Any) -> str | None:
     return _package_of(type(model))
 
 
+# What `bind`, `with_fallbacks` and `configurable_fields` make of a model of LangChain.
+_WRAPPING = ("RunnableBindingBase", "RunnableWithFallbacks", "DynamicRunnable")
+
+
 def _package_of(cls: type) -> str | None:
     for base in cls.__mro__:
         module = base.__module__
         if module.startswith("openai.") and base.__name__.endswith("Client"):
             return "openai"
-        if module.startswith("langchain_core.language_models") or base.__name__ == "RunnableBindingBase":
+        if module.startswith("langchain_core.language_models") or base.__name__ in _WRAPPING:
             return "langchain_core"
     return None
 

@@ -410,7 +410,6 @@ def test_an_implemented_class_is_made_without_a_trace_of_how() -> None:
         ("from llm_strategy.llm_strategy import llm_strategy", "from llm_strategy import llm_strategy"),
         ("from llm_strategy.chat_chain import ChatChain", "from llm_strategy import ChatChain"),
         ("from llm_strategy.testing.fake_llm import FakeLLM", "ScriptedModel"),
-        ("from llm_strategy.adapters import LLMAsChatModel", "llm_strategy(llm)"),
         ("from llm_strategy.cached_chat_model import CachedChatOpenAI", "pytest --llm-record"),
         ("from llm_hyperparameters.track_hyperparameters import track_hyperparameters", "track_hyperparameters"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from llm_strategy.canonical import FrozenJSON
@@ -29,21 +30,67 @@ FIELDS: dict[str, tuple[str, ...]] = {
 
 
 def inner(obj: Any) -> Any:
-    """The model inside of `bind`, `with_config` and `with_retry`."""
-    while any(base.__name__ == "RunnableBindingBase" for base in type(obj).__mro__):
-        obj = obj.bound
+    """The model inside of `bind`, `with_config` and `with_retry`, and the first of `with_fallbacks`."""
+    while (within := _within(obj)) is not None:
+        obj = within
     return obj
 
 
-def _bound(obj: Any) -> Iterator[Mapping[str, Any]]:
-    while hasattr(obj, "bound") and hasattr(obj, "kwargs"):
-        yield obj.kwargs
-        obj = obj.bound
+def asked(obj: Any) -> Any:
+    """The model that is asked in the end, inside of our adapters too."""
+    model = inner(obj)
+    while (adapted := getattr(model, "adapted", None)) is not None:
+        model = inner(adapted)
+    return model
+
+
+def _within(obj: Any) -> Any:
+    if _is_a(obj, "RunnableBindingBase"):
+        return obj.bound
+    return obj.runnable if _is_a(obj, "RunnableWithFallbacks") else None
+
+
+def _is_a(obj: Any, name: str) -> bool:
+    return any(base.__name__ == name for base in type(obj).__mro__)
+
+
+def settled(obj: Any, config: Mapping[str, Any] = MappingProxyType({})) -> Any:
+    """The object with what is configurable in it configured, as `with_config` around it says."""
+    if _is_a(obj, "DynamicRunnable"):
+        return settled(obj.prepare(dict(config))[0], config)
+    if _is_a(obj, "RunnableBindingBase"):
+        chosen = {**obj.config.get("configurable", {}), **config.get("configurable", {})}
+        return _with(obj, {"bound": settled(obj.bound, {"configurable": chosen} if chosen else {})})
+    if _is_a(obj, "RunnableWithFallbacks"):
+        return _with(
+            obj,
+            {"runnable": settled(obj.runnable, config), "fallbacks": [settled(each, config) for each in obj.fallbacks]},
+        )
+    return obj
+
+
+def _with(obj: Any, parts: Mapping[str, Any]) -> Any:
+    """The object with other parts; itself where they are its own."""
+    changed = any(part is not getattr(obj, name) and part != getattr(obj, name) for name, part in parts.items())
+    return obj.model_copy(update=dict(parts)) if changed else obj
+
+
+def _layers(obj: Any) -> Iterator[Any]:
+    """Adapters and bindings from the outside in, and the model inside of them."""
+    while obj is not None:
+        yield obj
+        within = _within(obj)
+        obj = within if within is not None else getattr(obj, "adapted", None)
+
+
+def _bound(obj: Any) -> list[Mapping[str, Any]]:
+    """What is passed with every call, the outermost first."""
+    return [layer.kwargs for layer in _layers(obj) if _is_a(layer, "RunnableBindingBase")]
 
 
 def name_of(obj: Any) -> str:
     """What LangChain's own traces call it, as "provider:name"; where they don't, "langchain:" and its class."""
-    model = inner(obj)
+    model = asked(obj)
     try:
         traced = model._get_ls_params()
     except Exception:  # noqa: BLE001  # an integration's own code may raise anything, and only the name is wanted
@@ -58,13 +105,13 @@ def name_of(obj: Any) -> str:
 
 def settings_of(obj: Any) -> FrozenJSON:
     """The settings that were given to the object; what it does by default is left to it."""
-    model = inner(obj)
+    model = asked(obj)
     given: set[str] = getattr(model, "model_fields_set", set())
     pairs = ((name, field) for name, fields in FIELDS.items() for field in fields if field in given)
     found: dict[str, Any] = {name: getattr(model, field) for name, field in pairs}
     if isinstance(extra := getattr(model, "model_kwargs", None), Mapping):
         found |= extra
-    for kwargs in reversed(list(_bound(obj))):
+    for kwargs in reversed(_bound(obj)):
         found |= {name: value for name, value in kwargs.items() if name in FIELDS}
     return _readable(found)
 
@@ -82,14 +129,27 @@ def _readable(found: Mapping[str, Any]) -> FrozenJSON:
 
 def is_recorded(obj: Any) -> bool:
     """False for LangChain's fake models, which answer for free and need no recording."""
-    return not any(_FAKE.match(f"{base.__module__}.") for base in type(inner(obj)).__mro__)
+    return any(not _is_fake(asked(each)) for each in _alternatives(obj))
+
+
+def _alternatives(obj: Any) -> Iterator[Any]:
+    """The object, and what `with_fallbacks` asks in its place."""
+    yield obj
+    for layer in _layers(obj):
+        if _is_a(layer, "RunnableWithFallbacks"):
+            for fallback in layer.fallbacks:
+                yield from _alternatives(fallback)
+
+
+def _is_fake(model: Any) -> bool:
+    return any(_FAKE.match(f"{base.__module__}.") for base in type(model).__mro__)
 
 
 def speaks_openai(obj: Any) -> bool:
     """Whether the object takes OpenAI's `response_format`."""
-    return any(base.__name__ == "BaseChatOpenAI" for base in type(inner(obj)).__mro__)
+    return all(_is_a(inner(each), "BaseChatOpenAI") for each in _alternatives(obj))
 
 
 def completes_text(obj: Any) -> bool:
     """Whether the object takes and gives text, not messages."""
-    return any(base.__name__ == "BaseLLM" for base in type(inner(obj)).__mro__)
+    return _is_a(inner(obj), "BaseLLM")

@@ -56,7 +56,7 @@ class MessageAssembly:
             self._begun_calls = message if self._begun_calls is None else self._begun_calls + message
         else:
             self._calls += calls_of(message)
-        if (tokens := message.usage_metadata) is not None:
+        if (tokens := message.usage_metadata) is not None and "input_tokens" in tokens:
             # Some say at the beginning what was sent, and at the end what was answered.
             before = self._usage or Usage(0, 0)
             counts = before.input_tokens or 0, before.output_tokens or 0

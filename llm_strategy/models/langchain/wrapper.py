@@ -17,6 +17,7 @@ from llm_strategy.models.langchain.identity import (
     is_recorded,
     name_of,
     settings_of,
+    settled,
     speaks_openai,
 )
 from llm_strategy.models.langchain.loading import INSTALL
@@ -48,6 +49,7 @@ class LangChainModel:
     """
 
     def __init__(self, obj: Any, *, recorded: bool | None = None) -> None:
+        obj = obj if isinstance(obj, type) else settled(obj)
         if isinstance(obj, type) or not (completes_text(obj) or hasattr(inner(obj), "bind_tools")):
             raise TypeError(f"{obj!r} is neither a chat model nor an LLM of LangChain")
         self.name = name_of(obj)
