@@ -255,7 +255,8 @@ def opening(model: Any) -> tuple[Message, ...]:
 
 
 def _is_conversation(model: Any) -> bool:
-    return not hasattr(model, "generate") and isinstance(model, Conversation)
+    # What LangChain wraps around a model fails to say what it lacks.
+    return _package(model) is None and not hasattr(model, "generate") and isinstance(model, Conversation)
 
 
 def _from_string(text: str) -> ModelSource:

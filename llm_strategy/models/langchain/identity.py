@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -60,19 +60,25 @@ def settled(obj: Any, config: Mapping[str, Any] = MappingProxyType({})) -> Any:
         return settled(obj.prepare(dict(config))[0], config)
     if _is_a(obj, "RunnableBindingBase"):
         chosen = {**obj.config.get("configurable", {}), **config.get("configurable", {})}
-        return _with(obj, {"bound": settled(obj.bound, {"configurable": chosen} if chosen else {})})
-    if _is_a(obj, "RunnableWithFallbacks"):
-        return _with(
-            obj,
-            {"runnable": settled(obj.runnable, config), "fallbacks": [settled(each, config) for each in obj.fallbacks]},
-        )
-    return obj
+        config = {"configurable": chosen} if chosen else {}
+    return _rebuilt(obj, lambda part: settled(part, config))
 
 
-def _with(obj: Any, parts: Mapping[str, Any]) -> Any:
-    """The object with other parts; itself where they are its own."""
-    changed = any(part is not getattr(obj, name) and part != getattr(obj, name) for name, part in parts.items())
-    return obj.model_copy(update=dict(parts)) if changed else obj
+def changed(obj: Any, change: Callable[[Any], Any]) -> Any:
+    """The object with `change` made to the models inside, those of fallbacks too."""
+    return change(obj) if _within(obj) is None else _rebuilt(obj, lambda part: changed(part, change))
+
+
+def _rebuilt(obj: Any, change: Callable[[Any], Any]) -> Any:
+    """The object with other parts; itself where they are its own, or where it has none."""
+    if _is_a(obj, "RunnableBindingBase"):
+        parts: dict[str, Any] = {"bound": change(obj.bound)}
+    elif _is_a(obj, "RunnableWithFallbacks"):
+        parts = {"runnable": change(obj.runnable), "fallbacks": list(map(change, obj.fallbacks))}
+    else:
+        return obj
+    same = all(part == getattr(obj, name) for name, part in parts.items())
+    return obj if same else obj.model_copy(update=parts)
 
 
 def _layers(obj: Any) -> Iterator[Any]:

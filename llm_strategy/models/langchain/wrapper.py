@@ -104,7 +104,7 @@ class LangChainModel:
         try:
             if not completes_text(obj):
                 return from_message(await self._send(request, "invoke", call))
-            if not hasattr(obj, "generate"):
+            if inner(obj) is not obj:
                 # What `bind` and `with_retry` return gives the text and nothing else.
                 return Response(await self._send(request, "invoke", call))
             return from_result(await self._send(request, "generate", call))
@@ -142,8 +142,10 @@ class LangChainModel:
 
 
 def _with_tools(obj: Any, tools: Sequence[FrozenJSON], name: str) -> Any:
+    encoded = [encode_tool(tool) for tool in tools]
     try:
-        return obj.bind_tools([encode_tool(tool) for tool in tools])
+        # What is bound or wrapped around the model stays there.
+        return changed(obj, lambda model: model.bind_tools(encoded))
     except NotImplementedError as error:
         kind = type(inner(obj)).__name__
         raise ModelError(
