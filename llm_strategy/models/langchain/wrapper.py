@@ -12,6 +12,7 @@ from llm_strategy.errors import LLMStrategyError, ModelError
 from llm_strategy.models.exchange import ResponseFormats, at_once, model_error
 from llm_strategy.models.langchain.identity import (
     FIELDS,
+    changed,
     completes_text,
     inner,
     is_recorded,
