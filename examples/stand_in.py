@@ -265,7 +265,8 @@ def match_words(query: str, kept: list[Customer], everyone: list[Customer], unde
     return [customer for customer, score in zip(kept, scores, strict=True) if score and score == max(scores)]
 
 
-FUNCTIONS: dict[str, Callable[[Call], Any]] = {
+Functions = dict[str, Callable[[Call], Any]]
+FUNCTIONS: Functions = {
     "add*": lambda call: sum(call.arguments.values()),
     "age": lambda call: Customer(call.arguments.get("self", call.arguments), call).age,
     "create_*customers": create_customers,
@@ -309,15 +310,17 @@ def tell(call: Call, answers: list[str]) -> Any:
     return ", ".join(f"{name}: {value}" for name, value in found.items()) or " ".join(answers)
 
 
-def answer(text: str, schema: dict[str, Any], as_json: bool, answers: list[str]) -> str:
+def answer(
+    text: str, schema: dict[str, Any], as_json: bool, answers: list[str], functions: Functions = FUNCTIONS
+) -> str:
     """The reply to a prompt; `answers` are those of tools. Raises UnanswerableError."""
     call = read_call(text, schema)
     if call is None:
         return chat(text, schema, as_json)
     name = call.name.rpartition(".")[2]
-    function = next((function for pattern, function in FUNCTIONS.items() if fnmatchcase(name, pattern)), None)
+    function = next((function for pattern, function in functions.items() if fnmatchcase(name, pattern)), None)
     if function is None and not answers:
-        raise UnanswerableError(f"the {MODEL} does not know {call.name}; it knows {', '.join(FUNCTIONS)}")
+        raise UnanswerableError(f"the {MODEL} does not know {call.name}; it knows {', '.join(functions)}")
     value = tell(call, answers) if function is None else function(call)
     if text.endswith("as plain text."):
         return str(value)
@@ -329,7 +332,9 @@ def tokens(text: str) -> list[str]:
     return re.findall(r"\s*\w+|\s*[^\w\s]|\s+", text)
 
 
-def complete(body: dict[str, Any], is_chat: bool) -> tuple[list[str], str, dict[str, int], list[dict[str, Any]]]:
+def complete(
+    body: dict[str, Any], is_chat: bool, functions: Functions
+) -> tuple[list[str], str, dict[str, int], list[dict[str, Any]]]:
     """The reply in pieces, why it ends, the usage, and what tools it calls. Raises UnanswerableError."""
     wanted = body.get("response_format") or {"type": "text"}
     if is_chat:
@@ -342,7 +347,7 @@ def complete(body: dict[str, Any], is_chat: bool) -> tuple[list[str], str, dict[
     calls = tool_calls(body, prompt) if is_chat else []
     told = [text for text, message in zip(sent, body.get("messages", ()), strict=False) if message["role"] == "tool"]
     schema = wanted.get("json_schema", {}).get("schema", {})
-    reply = [] if calls else tokens(answer(prompt, schema, wanted["type"] != "text", told))
+    reply = [] if calls else tokens(answer(prompt, schema, wanted["type"] != "text", told, functions))
     kept = reply[: body.get("max_completion_tokens") or body.get("max_tokens")]
     asked = sum(len(tokens(text)) for text in sent)
     usage = {"prompt_tokens": asked, "completion_tokens": len(kept), "total_tokens": asked + len(kept)}
@@ -353,11 +358,13 @@ class Handler(BaseHTTPRequestHandler):
     """Chat Completions, Completions and the list of models."""
 
     delay = 0.0
+    model = MODEL
+    functions = FUNCTIONS
 
     def do_GET(self) -> None:
         if self.path != "/v1/models":
             return self.fail(404, f"no such address: GET {self.path}")
-        model = {"id": MODEL, "object": "model", "created": 0, "owned_by": MODEL}
+        model = {"id": self.model, "object": "model", "created": 0, "owned_by": self.model}
         return self.send({"object": "list", "data": [model]})
 
     def do_POST(self) -> None:
@@ -367,17 +374,17 @@ class Handler(BaseHTTPRequestHandler):
         time.sleep(self.delay)
         is_chat = self.path == "/v1/chat/completions"
         try:
-            pieces, end, usage, calls = complete(body := json.loads(sent), is_chat)
+            pieces, end, usage, calls = complete(body := json.loads(sent), is_chat, self.functions)
         except UnanswerableError as error:
             return self.fail(400, str(error))
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            return self.fail(400, f"the {MODEL} cannot read this request: {error!r}")
+            return self.fail(400, f"the {self.model} cannot read this request: {error!r}")
         if body.get("stream"):
             return self.stream([*pieces, *calls], end, usage if body.get("stream_options") else None, is_chat)
         text = "".join(pieces)
         said = {"role": "assistant", "content": text} | ({"tool_calls": calls} if calls else {})
         choice = {"message": said} if is_chat else {"text": text}
-        return self.send(envelope(choice, end, is_chat) | {"usage": usage})
+        return self.send(envelope(self.model, choice, end, is_chat) | {"usage": usage})
 
     def stream(self, pieces: list[Any], end: str, usage: dict[str, int] | None, is_chat: bool) -> None:
         """One server-sent event for each piece, one that says why the reply ends, one for the usage."""
@@ -390,7 +397,7 @@ class Handler(BaseHTTPRequestHandler):
                 else {"content": piece}
             )
             choice = {"delta": {"role": "assistant"} | said} if is_chat else {"text": piece}
-            events.append(envelope(choice, None if piece else end, is_chat, ".chunk"))
+            events.append(envelope(self.model, choice, None if piece else end, is_chat, ".chunk"))
         if usage:
             events.append(events[-1] | {"choices": [], "usage": usage})
         with suppress(ConnectionError):  # a client may stop reading
@@ -414,17 +421,20 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing: the reply says all there is to say."""
 
 
-def envelope(choice: dict[str, Any], end: str | None, is_chat: bool, chunk: str = "") -> dict[str, Any]:
+def envelope(model: str, choice: dict[str, Any], end: str | None, is_chat: bool, chunk: str = "") -> dict[str, Any]:
     """What stands around a choice; it bears no time, so that equal requests get equal replies."""
     kind = f"chat.completion{chunk}" if is_chat else "text_completion"
     choices = [choice | {"index": 0, "finish_reason": end, "logprobs": None}]
-    return {"id": "stand-in", "object": kind, "created": 0, "model": MODEL, "choices": choices}
+    return {"id": "stand-in", "object": kind, "created": 0, "model": model, "choices": choices}
 
 
 @contextmanager
-def running(port: int = 0, delay: float = 0.0) -> Iterator[str]:
+def running(
+    port: int = 0, delay: float = 0.0, *, model: str = MODEL, functions: Functions = FUNCTIONS
+) -> Iterator[str]:
     """Serve from a thread; yields the base URL that clients take. Port 0 is any free one; `delay` is in seconds."""
-    with ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (Handler,), {"delay": delay})) as server:
+    handler = type("Handler", (Handler,), {"delay": delay, "model": model, "functions": functions})
+    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
@@ -434,13 +444,14 @@ def running(port: int = 0, delay: float = 0.0) -> Iterator[str]:
             thread.join()
 
 
-def main() -> None:
+def main(model: str = MODEL, functions: Functions = FUNCTIONS) -> None:
     parser = argparse.ArgumentParser(description="Answer Chat Completions by computing.")
     parser.add_argument("--port", type=int, default=8765, help="0 takes any free port (default: %(default)s)")
     parser.add_argument("--delay", type=float, default=0.0, metavar="SECONDS", help="wait before each reply")
     options = parser.parse_args()
     try:
-        with running(options.port, options.delay) as base_url, suppress(KeyboardInterrupt):
+        serving = running(options.port, options.delay, model=model, functions=functions)
+        with serving as base_url, suppress(KeyboardInterrupt):
             print(f"export OPENAI_BASE_URL={base_url} OPENAI_API_KEY=unused", flush=True)
             threading.Event().wait()
     except OSError as error:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from examples.customer_database import QUERIES
+from examples.research import stand_in_writer
 from examples.stand_in import running
 from llm_strategy import Cassette
 
@@ -130,8 +131,9 @@ def test_recording_another_query(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "cassettes" / "examples").rglob("*.yaml")), ids=lambda path: path.stem)
 def test_cassettes_say_who_answered(path: Path) -> None:
-    """The headers of the examples' cassettes say that a stand-in answered."""
-    assert Cassette(path).header["answered_by"] == "local stand-in"
+    """The headers of the examples' cassettes say that a stand-in answered, and which."""
+    named = stand_in_writer.MODEL if path.stem == "meta_optimization" else "local stand-in"
+    assert Cassette(path).header["answered_by"] == named
 
 
 def test_suite_of_the_example() -> None:
