@@ -91,17 +91,21 @@ class _Tracked:
         parameters = [signature.parameters[name] for name in kind.__own_parameters__.values()]
         # A default that is written as `Field(...)` is none that a call can take.
         self.always = any(isinstance(parameter.default, FieldInfo) for parameter in parameters)
+        self.read = _reader_of(function)
 
     def as_function(self) -> Any:
-        function = self.function
-        if inspect.isasyncgenfunction(function):
-            tracked: Any = self._asynchronous_generator_function()
-        elif inspect.iscoroutinefunction(function):
-            tracked = self._coroutine_function()
-        else:
-            tracked = self._generator_function() if inspect.isgeneratorfunction(function) else self._plain_function()
-        tracked.hyperparameters = self.kind
-        return tracked
+        # What these refer to is in methods: cloudpickle copies what a function of the program itself refers to.
+        call, await_call = self._call, self._await_call
+
+        def tracked(*args: Any, **kwargs: Any) -> Any:
+            return call(args, kwargs)
+
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            return await await_call(args, kwargs)
+
+        made: Any = functools.wraps(self.function)(awaited if inspect.iscoroutinefunction(self.function) else tracked)
+        made.hyperparameters = self.kind
+        return made
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments of a call, with the hyperparameters that it does not pass."""
@@ -117,55 +121,21 @@ class _Tracked:
         bound.apply_defaults()
         return bound.args, bound.kwargs
 
-    def _plain_function(self) -> Callable[..., Any]:
-        function, always = self.function, self.always
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if not entered and not self.always:
+            return self.function(*args, **kwargs)
+        args, kwargs = self.bind(args, kwargs)
+        call = Running(self.kind)
+        with call:
+            result = self.function(*args, **kwargs)
+        return self.read(result, call) if self.read else result
 
-        @functools.wraps(function)
-        def tracked(*args: Any, **kwargs: Any) -> Any:
-            if not entered and not always:
-                return function(*args, **kwargs)
-            args, kwargs = self.bind(args, kwargs)
-            with Running(self.kind):
-                return function(*args, **kwargs)
-
-        return tracked
-
-    def _coroutine_function(self) -> Callable[..., Any]:
-        function, always = self.function, self.always
-
-        @functools.wraps(function)
-        async def tracked(*args: Any, **kwargs: Any) -> Any:
-            if not entered and not always:
-                return await function(*args, **kwargs)
-            args, kwargs = self.bind(args, kwargs)
-            with Running(self.kind):
-                return await function(*args, **kwargs)
-
-        return tracked
-
-    def _generator_function(self) -> Callable[..., Any]:
-        function, always = self.function, self.always
-
-        @functools.wraps(function)
-        def tracked(*args: Any, **kwargs: Any) -> Any:
-            if not entered and not always:
-                return function(*args, **kwargs)
-            args, kwargs = self.bind(args, kwargs)
-            return _steps(function(*args, **kwargs), Running(self.kind))
-
-        return tracked
-
-    def _asynchronous_generator_function(self) -> Callable[..., Any]:
-        function, always = self.function, self.always
-
-        @functools.wraps(function)
-        def tracked(*args: Any, **kwargs: Any) -> Any:
-            if not entered and not always:
-                return function(*args, **kwargs)
-            args, kwargs = self.bind(args, kwargs)
-            return _asynchronous_steps(function(*args, **kwargs), Running(self.kind))
-
-        return tracked
+    async def _await_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if not entered and not self.always:
+            return await self.function(*args, **kwargs)
+        args, kwargs = self.bind(args, kwargs)
+        with Running(self.kind):
+            return await self.function(*args, **kwargs)
 
 
 class Running:
@@ -190,6 +160,13 @@ class Running:
 
 running: ContextVar[Running | None] = ContextVar("llm_strategy_tracked", default=None)
 """The call of a tracked function that is running here, if it is in a block."""
+
+
+def _reader_of(function: FunctionType) -> Callable[[Any, Running], Any] | None:
+    """What reads the generator that a function makes; None for other functions."""
+    if inspect.isasyncgenfunction(function):
+        return _asynchronous_steps
+    return _steps if inspect.isgeneratorfunction(function) else None
 
 
 def _steps(generator: Generator[Any, Any, Any], call: Running) -> Generator[Any, Any, Any]:
