@@ -19,7 +19,6 @@ from tests.documentation.runner import CHECKOUT
 PAGE = CHECKOUT / "docs" / "explanation" / "heritage.md"
 PENDING = (
     "llm_hyperparameters.track_hyperparameters",
-    "llm_strategy.adapters",
     "llm_strategy.llm_function.get_json",
     "llm_strategy.llm_function.update_json",
 )
