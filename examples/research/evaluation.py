@@ -13,7 +13,7 @@ from contextvars import copy_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from llm_strategy import CassetteMiss, use_cassette
+from llm_strategy import CassetteMiss, LLMStrategyError, use_cassette
 
 Evaluate = Callable[[Sequence[tuple[Any, Any]]], Sequence[Any]]
 """Runs tasks, each with its hyperparameters, and returns what came of them, in that order."""
@@ -70,7 +70,7 @@ def on_ray(experiment: Any, workers: int, address: str, place: Place) -> Iterato
         sent = [[model.model_dump_json() for model in pair] for pair in pairs]
         answers = ray.get([remote.remote(place, *texts) for texts in sent])
         for answer in answers:
-            if isinstance(answer, CassetteMiss):
+            if isinstance(answer, BaseException):
                 raise answer
         return [experiment.read(answer) for answer in answers]
 
@@ -81,7 +81,11 @@ def on_ray(experiment: Any, workers: int, address: str, place: Place) -> Iterato
 
 
 def _evaluate(place: tuple[str, str, str], task: str, hyperparameters: str) -> Any:
-    """What a process of Ray does; a miss is returned, for it is no Exception and would end the process."""
+    """What a process of Ray does.
+
+    A miss is returned, for it is no Exception and would end the process; other errors, so that they look as they do
+    without Ray.
+    """
     file, log, mode = place
     name = Path(file).stem
     if name not in sys.modules:
@@ -91,5 +95,5 @@ def _evaluate(place: tuple[str, str, str], task: str, hyperparameters: str) -> A
     try:
         with use_cassette(log, mode=mode):
             return sys.modules[name].ESSAYS.evaluate_json(task, hyperparameters)
-    except CassetteMiss as miss:
-        return miss
+    except (CassetteMiss, LLMStrategyError, OSError) as error:
+        return error
