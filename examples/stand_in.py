@@ -17,7 +17,7 @@ import re
 import threading
 import time
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
@@ -296,7 +296,7 @@ def tool_calls(body: dict[str, Any], text: str) -> list[dict[str, Any]]:
     return calls
 
 
-def tell(call: Call, answers: list[str]) -> Any:
+def tell(call: Call, answers: Sequence[str]) -> Any:
     """What tools have answered: the fields that the result has, the number that it is, or all of it in words."""
     found: dict[str, Any] = {}
     for number, text in enumerate(answers):
@@ -311,7 +311,7 @@ def tell(call: Call, answers: list[str]) -> Any:
 
 
 def answer(
-    text: str, schema: dict[str, Any], as_json: bool, answers: list[str], functions: Functions = FUNCTIONS
+    text: str, schema: dict[str, Any], as_json: bool, functions: Functions = FUNCTIONS, answers: Sequence[str] = ()
 ) -> str:
     """The reply to a prompt; `answers` are those of tools. Raises UnanswerableError."""
     call = read_call(text, schema)
@@ -347,7 +347,7 @@ def complete(
     calls = tool_calls(body, prompt) if is_chat else []
     told = [text for text, message in zip(sent, body.get("messages", ()), strict=False) if message["role"] == "tool"]
     schema = wanted.get("json_schema", {}).get("schema", {})
-    reply = [] if calls else tokens(answer(prompt, schema, wanted["type"] != "text", told, functions))
+    reply = [] if calls else tokens(answer(prompt, schema, wanted["type"] != "text", functions, told))
     kept = reply[: body.get("max_completion_tokens") or body.get("max_tokens")]
     asked = sum(len(tokens(text)) for text in sent)
     usage = {"prompt_tokens": asked, "completion_tokens": len(kept), "total_tokens": asked + len(kept)}

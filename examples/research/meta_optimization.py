@@ -346,8 +346,8 @@ def perform(options: argparse.Namespace, log: Path, mode: str, steps: list[Any])
             evaluate = stack.enter_context(on_ray(ESSAYS, options.workers, options.ray, place))
         for results in optimize(ESSAYS, tasks, options.steps, evaluate):
             steps.append([result.run for result in results])
-            score = mean(run.score for run in steps[-1])
-            print(f"step {len(steps) - 1}: {len(results)} runs, mean score {score:.1f}", flush=True)
+            runs, score = f"{len(results)} run{'s' * (len(results) != 1)}", mean(run.score for run in steps[-1])
+            print(f"step {len(steps) - 1}: {runs}, mean score {score:.1f}", flush=True)
 
 
 def show(steps: Sequence[Any], chart: Path | None) -> None:
