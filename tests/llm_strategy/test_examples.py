@@ -21,7 +21,6 @@ from llm_strategy import Cassette
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "examples" / "customer_database.py"
 CASSETTE = ROOT / "cassettes" / "examples" / "customer_database.yaml"
-NOTEBOOK = ROOT / "examples" / "notebook.ipynb"
 
 
 def run(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -134,48 +133,3 @@ def test_cassettes_say_who_answered(path: Path) -> None:
     """The headers of the examples' cassettes say that a stand-in answered, and which."""
     named = stand_in_writer.MODEL if path.stem == "meta_optimization" else "local stand-in"
     assert Cassette(path).header["answered_by"] == named
-
-
-def test_suite_of_the_example() -> None:
-    """The example's own tests pass in replay."""
-    done = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ROOT, ROOT / "examples")
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_demo() -> None:
-    """The demo ends well and fits on a terminal page: recorded, replayed, and the diff of a changed docstring."""
-    done = run(ROOT / "examples" / "demo.py")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert len(done.stdout.splitlines()) <= 42
-    assert all(len(line) <= 100 for line in done.stdout.splitlines())
-
-
-def read_outputs(notebook: dict[str, Any]) -> list[str]:
-    """What each code cell prints."""
-    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    # A kernel sends a text in any number of pieces.
-    return ["".join("".join(output["text"]) for output in cell["outputs"]) for cell in cells]
-
-
-EXECUTE = """\
-import sys
-import nbformat
-from nbclient import NotebookClient
-
-notebook = nbformat.read(sys.argv[1], as_version=4)
-nbformat.validate(notebook)
-NotebookClient(notebook, resources={"metadata": {"path": sys.argv[2]}}, timeout=120).execute()
-nbformat.write(notebook, sys.argv[3])
-"""
-
-
-def test_notebook(tmp_path: Path) -> None:
-    """Executed anew by Jupyter, without a key, the notebook shows what is written in it."""
-    pytest.importorskip("nbclient", reason="the notebook is executed by nbclient, of the extra `dev`")
-    executed = tmp_path / "notebook.ipynb"
-    folder = str(NOTEBOOK.parent)
-    done = run("-c", EXECUTE, NOTEBOOK, folder, executed, IPYTHONDIR=str(tmp_path), JUPYTER_DATA_DIR=str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    written, shown = (json.loads(path.read_text(encoding="utf-8")) for path in (NOTEBOOK, executed))
-    assert read_outputs(shown) == read_outputs(written)
-    assert any(read_outputs(written))
