@@ -34,12 +34,14 @@ coverage: install  ## the tests, and which lines and branches of the code they r
 	@$(BIN)/coverage xml --quiet
 	@$(BIN)/coverage report --skip-covered --show-missing
 
-faults: install  ## the fault tests in their long form, vcrpy's faults, the speeds; they write docs/reference/guarantees.md
+faults: install  ## the fault tests in their long form, vcrpy's faults, the speeds; they write two pages of docs
 	@FAULTS=long $(BIN)/python -m pytest tests/faults -n auto $(ARGS)
 	@$(BIN)/python benchmarks/faults.py --trials 20 --write
 	@$(BIN)/python benchmarks/replay.py --quick --write
 	@$(BIN)/python benchmarks/http.py --write
 	@$(BIN)/python -m tests.faults.page
+	@$(BIN)/python benchmarks/comparison.py --write >/dev/null
+	@$(BIN)/python -m tests.documentation.comparison
 
 lint: install  ## style, types and the floors of the architecture
 	@$(BIN)/ruff check

@@ -48,6 +48,7 @@ html_show_sphinx = False
 html_copy_source = False
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_theme_options = {
     "navigation_with_keys": True,
     "source_repository": pages.REPOSITORY,
