@@ -36,6 +36,8 @@ _CODE = re.compile(r"^(`{3,})[^`]*\n.*?^\1 *$|(?<!`)(`+)(?!`).+?(?<!`)\2(?!`)", 
 _TARGET = re.compile(r"(?<=\]\()(?![a-z]+:|#|<)([^\s()#]+)((?:#[\w-]*)?)(?=\))")
 _HEADING = re.compile(r"^##+ (.+)$", re.MULTILINE)
 _PAGE = re.compile(r"^- \[([^\]]+)\]\(([\w./-]+)\.md\)", re.MULTILINE)
+_BADGE = re.compile(r"^\[!\[[^\]]*\]\(https?:[^)]*\)\]\([^)]*\)\n", re.MULTILINE)
+"""Is drawn by another server, which the site does not ask."""
 _DOCSTRINGS = "<!-- docstrings -->"
 _NAME = re.compile(r"^\| `([\w.]+)` \|", re.MULTILINE)
 _INDENTED = re.compile(r"^(\S.*)\n\n((?: {4}.*(?:\n|\Z)|\n(?= {4}))+)", re.MULTILINE)
@@ -61,7 +63,7 @@ def read(app: Sphinx, page: str, source: list[str]) -> None:
     text, place = source[0], Path(app.env.doc2path(page)).parent
     if page == README:
         app.env.note_dependency(str(CHECKOUT / "README.md"))
-        text, place = (CHECKOUT / "README.md").read_text("utf-8"), CHECKOUT
+        text, place = _BADGE.sub("", (CHECKOUT / "README.md").read_text("utf-8")), CHECKOUT
     text = "".join(
         part if part.startswith("`") else _TARGET.sub(lambda found: _link(found, place, page), part)
         for part in parts(text)

@@ -7,6 +7,7 @@ import inspect
 import pytest
 
 import llm_strategy
+from llm_strategy import tracing
 from pytest_llm_strategy import strategies
 from tests.documentation.api import COMMAND, PAGE, names, written
 
@@ -18,6 +19,12 @@ def test_every_public_name_stands_in_it() -> None:
     expected = [f"llm_strategy.{name}" for name in llm_strategy.__all__]
     found = [name for name in names(TEXT) if name.rpartition(".")[0] == "llm_strategy"]
     assert sorted(found) == sorted(expected), f"a table of {PAGE.name} needs a row; its text comes from: {COMMAND}"
+
+
+def test_all_of_tracing_stands_in_it() -> None:
+    """The module that traces is public, too."""
+    found = [name.rpartition(".")[2] for name in names(TEXT) if name.startswith("llm_strategy.tracing.")]
+    assert sorted(found) == sorted(tracing.__all__)
 
 
 def test_every_strategy_stands_in_it() -> None:
