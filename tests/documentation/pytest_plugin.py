@@ -21,7 +21,7 @@ COMMAND = "python -m tests.documentation.pytest_plugin"
 _MARK = f"<!-- From here on the page is written by `{COMMAND}` -->\n"
 _PLUGIN = "pytest_llm_strategy.plugin"
 _OPTION = re.compile(r"(?<![`\w])(--[a-z][\w-]+)")
-_MARKER = re.compile(r"^@pytest\.mark\.(llm_\w+)(\(.*?\)): (.*)$", re.MULTILINE)
+_MARKER = re.compile(r"^@pytest\.mark\.(llm_\w+)\((.*?)\): (.*)$", re.MULTILINE)
 
 
 def written(text: str) -> str:
@@ -39,7 +39,7 @@ def _options(parser: Any) -> Iterator[str]:
     for option in parser.getgroup("llm-strategy").options:
         attributes = option.attrs()
         value = f"={attributes['metavar']}" if attributes["metavar"] else ""
-        names = ", ".join(f"`{name}{value}`" for name in option.names())
+        names = "<br>".join(f"`{name}{value}`" for name in option.names())
         yield f"| {names} | {_cell(attributes['help'])} |"
     yield ""
 
@@ -68,8 +68,8 @@ def _markers() -> Iterator[str]:
     alone = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
     said = subprocess.run(command, cwd=CHECKOUT, env=alone, capture_output=True, text=True, check=True).stdout
     yield "## Markers\n"
-    yield from _table("marker", "what it does")
-    yield from (f"| `{name}{takes}` | {_cell(what)} |" for name, takes, what in _MARKER.findall(said))
+    yield from _table("marker", "takes", "what it does")
+    yield from (f"| `{name}` | `{takes}` | {_cell(what)} |" for name, takes, what in _MARKER.findall(said))
     yield ""
 
 

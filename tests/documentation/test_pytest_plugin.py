@@ -23,7 +23,7 @@ def test_each_kind_is_found() -> None:
     assert "| `--llm-budget=USD` |" in text
     assert "| `llm_cassettes` | string | `cassettes` |" in text
     assert "| `llm_calls` |" in text
-    assert "| `llm_cassette(name=None, " in text
+    assert "| `llm_cassette` | `name=None, " in text
 
 
 def test_each_environment_variable_is_named() -> None:
