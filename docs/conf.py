@@ -32,7 +32,7 @@ suppress_warnings = ["misc.highlighting_failure"]  # what is shown may be cut sh
 myst_heading_anchors = 4  # the anchors that GitHub gives to headings
 myst_enable_extensions = ["strikethrough"]
 
-autodoc_default_options = {"members": True}
+autodoc_default_options = {"members": True, "exclude-members": "model_post_init"}  # which is pydantic's
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"

@@ -40,7 +40,6 @@ _BADGE = re.compile(r"^\[!\[[^\]]*\]\(https?:[^)]*\)\]\([^)]*\)\n", re.MULTILINE
 """Is drawn by another server, which the site does not ask."""
 _DOCSTRINGS = "<!-- docstrings -->"
 _NAME = re.compile(r"^\| `([\w.]+)` \|", re.MULTILINE)
-_INDENTED = re.compile(r"^(\S.*)\n\n((?: {4}.*(?:\n|\Z)|\n(?= {4}))+)", re.MULTILINE)
 _NO_BREAK = re.compile(r"\\ (?=\s|\Z)")
 """Markup in reStructuredText ends at a blank, or at an escaped one where a word goes on; one of them is enough."""
 _SPAN = re.compile(r"`([^`\n]+)`")
@@ -150,10 +149,9 @@ def docstring(name: str) -> str:
 
 
 def marked_up(*event: Any) -> None:
-    """Docstrings are plain text: what is indented in one is code, and public names in it lead to where they stand."""
+    """Docstrings are plain text, in which Markdown marks code; public names in them lead to where they stand."""
     lines: list[str] = event[-1]
-    text = _INDENTED.sub(r"\1\n\n::\n\n\2", "\n".join(lines))
-    pieces = _SPAN.split(text)
+    pieces = _SPAN.split("\n".join(lines))
     pieces[::2] = [_ERROR.sub(lambda found: _reference(found[1]), piece) for piece in pieces[::2]]
     pieces[1::2] = [_reference(code) if code in llm_strategy.__all__ else f"``{code}``\\ " for code in pieces[1::2]]
     lines[:] = _NO_BREAK.sub("", "".join(pieces)).splitlines()

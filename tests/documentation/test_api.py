@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import pytest
 
 import llm_strategy
+from docs.pages import docstring, named
 from llm_strategy import tracing
 from pytest_llm_strategy import strategies
 from tests.documentation.api import COMMAND, PAGE, names, written
@@ -52,6 +54,15 @@ def test_every_public_method_says_what_it_does(name: str) -> None:
     own = [(member, each) for member, each in vars(value).items() if not member.startswith("_")]
     silent = [member for member, each in own if _is_method(each) and not inspect.getdoc(each)]
     assert silent == []
+
+
+@pytest.mark.parametrize("name", names(TEXT))
+def test_no_docstring_on_the_page_holds_a_block_of_code(name: str) -> None:
+    """Examples stand in documents, where they are run."""
+    members = vars(named(name)) if inspect.isclass(named(name)) else {}
+    shown = [member for own, member in members.items() if not own.startswith(("_", "model_")) and _is_method(member)]
+    texts = [docstring(name), *(inspect.getdoc(member) or "" for member in shown)]
+    assert [text for text in texts if re.search(r"^(?: {4}|```|>>> )", text, re.MULTILINE)] == []
 
 
 def _is_method(value: object) -> bool:
