@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -229,7 +229,8 @@ def _command(config: pytest.Config, nodeid: str) -> str:
     words = ["pytest", "--llm-record", *([f"--llm-cassettes={folder}"] if folder else [])]
     if nodeid:
         file, *rest = nodeid.split("::", 1)
-        words.append("::".join([os.path.relpath(config.rootpath / file, config.invocation_params.dir), *rest]))
+        path = os.path.relpath(config.rootpath / file, config.invocation_params.dir).replace(os.sep, "/")
+        words.append("::".join([path, *rest]))
     return shlex.join(words)
 
 
@@ -286,9 +287,10 @@ class FixtureScopes:
         code = getattr(function, "__code__", None)
         # Where the interpreter lies below rootdir, its packages do too, at a place that names its version.
         if code is not None and not _INSTALLED & set(Path(code.co_filename).parts):
-            relative = os.path.relpath(code.co_filename, self.root)
-            if not relative.startswith(".."):
-                return relative.replace(os.sep, "/")
+            with suppress(ValueError):  # another drive of Windows
+                relative = os.path.relpath(code.co_filename, self.root)
+                if not relative.startswith(".."):
+                    return relative.replace(os.sep, "/")
         made_for: str = request.node.nodeid.partition("::")[0]
         if made_for and _is_pytests_own(function):
             return made_for

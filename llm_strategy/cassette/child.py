@@ -143,7 +143,7 @@ _HandedOn.__module__ = CassetteMiss.__module__
 def read_journal(scope: CassetteScope, journal: Path, run: Run | None) -> None:
     """Take in what child processes did in a scope, and in blocks of their own in a run, if it is part of one."""
     places: dict[tuple[int, ...], int] = {}
-    for line in journal.read_text().splitlines():
+    for line in journal.read_text("utf-8").splitlines():
         said = json.loads(line)
         if "miss" in said:
             text, told = said["miss"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +14,8 @@ from llm_strategy.errors import CassetteError
 
 LOCK_TIMEOUT = 60.0
 """Seconds to wait for another writer."""
-
+_PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+"""Seconds to wait, one after the other, for readers of a file on Windows."""
 
 _holders: dict[str, int] = {}
 """The locks that this process holds, and the threads that have taken them."""
@@ -112,13 +114,25 @@ def replace_file(path: Path, pieces: Iterable[bytes], *, durable: bool = True) -
             _write_file(temporary, pieces, durable)
             with suppress(OSError):
                 os.chmod(temporary, path.stat().st_mode & 0o777)
-            os.replace(temporary, path)
+            put(temporary, path)
     except BaseException:
         with suppress(OSError):
             os.unlink(temporary)
         raise
     if durable:
         _sync_folder(path.parent)
+
+
+def put(source: Path, path: Path) -> None:
+    """Give a file another name, in the place of what has it."""
+    for pause in _PAUSES if os.name == "nt" else ():
+        try:
+            os.replace(source, path)
+            return
+        except PermissionError:
+            # On Windows nobody may read the file meanwhile, neither another process nor what looks for viruses.
+            time.sleep(pause)
+    os.replace(source, path)
 
 
 def _write_file(path: Path, pieces: Iterable[bytes], durable: bool) -> None:

@@ -29,7 +29,7 @@ def ledger(journal: Path) -> tuple[Path, Path]:
 def tell(journal: Path, *lines: object) -> None:
     """Append lines, all of them in one piece."""
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    handle = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    handle = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
     try:
         os.write(handle, text.encode())
     finally:

@@ -189,8 +189,9 @@ def shown(path: str | Path) -> str:
     try:
         relative = os.path.relpath(path)
     except ValueError:
-        return str(path)
-    return str(path) if relative.startswith("..") else relative
+        # Another drive of Windows, where slashes are understood, too.
+        relative = os.pardir
+    return (str(path) if relative.startswith(os.pardir) else relative).replace(os.sep, "/")
 
 
 def shown_place(entry: Entry) -> str:

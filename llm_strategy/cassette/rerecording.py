@@ -6,7 +6,6 @@ earlier run has left there is set aside when this one records its first call, an
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from collections import Counter
@@ -16,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llm_strategy.cassette.disk import naming
+from llm_strategy.cassette.disk import naming, put
 from llm_strategy.cassette.entry import Entry
 from llm_strategy.cassette.miss import shown
 from llm_strategy.cassette.naming import NEW_SUFFIX
@@ -85,7 +84,7 @@ def _set_aside(left: CassetteFile, earlier: Path) -> None:
             left.path.unlink()
     else:
         with naming(left.path):
-            os.replace(left.path, earlier)
+            put(left.path, earlier)
     left.refresh()
 
 
@@ -115,7 +114,7 @@ def settle(scope: CassetteScope) -> None:
         if whole and all(new.find(*call) for call in asked):
             keys = {entry.key for entry in new.entries}
             with naming(path):
-                os.replace(new.path, path)
+                put(new.path, path)
             _drop(_earlier(scope), None)
         else:
             keys = {key for key, _ in asked if new.find(key, 1)} - held

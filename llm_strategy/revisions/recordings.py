@@ -42,7 +42,8 @@ def differing(
 
     Raises UnknownRevisionError for a path that neither side has.
     """
-    wanted = [os.path.relpath(os.path.realpath(path), os.path.realpath(repository.root)) for path in paths]
+    root = os.path.realpath(repository.root)
+    wanted = [os.path.relpath(os.path.realpath(path), root).replace(os.sep, "/") for path in paths]
     for path, name in zip(paths, wanted, strict=True):
         if not repository.holds(revisions, name):
             raise UnknownRevisionError(f"there is no file or folder {path} on either side of {revisions.name}")

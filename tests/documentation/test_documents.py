@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from tests.documentation.blocks import Mismatch
 from tests.documentation.runner import CHECKOUT, run_document
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="documents are written for the shells of POSIX")
 DOCUMENTS = [path.relative_to(CHECKOUT).as_posix() for path in (CHECKOUT / "docs").rglob("*.md")]
 
 

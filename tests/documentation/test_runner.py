@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.documentation.blocks import Mismatch, fits
 from tests.documentation.runner import run_document
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="documents are written for the shells of POSIX")
 RIGHT = """
 # A file, a program and a shell
 

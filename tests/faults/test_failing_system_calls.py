@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.faults.conftest import Faults
 from tests.faults.recording import ACTIONS, CASES, KINDS, RECORDING, SHORT_CASES
 from tests.llm_strategy.programs import output
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the calls that are made to fail are those of POSIX")
 PROGRAM = '''
 import shutil, tempfile
 from contextlib import chdir

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -297,6 +295,6 @@ def test_a_lock_times_out_with_a_message_and_goes_with_its_process(tmp_path: Pat
             f"{path} has been locked by another process or thread for 0.05 s; end it (a recording that hangs?), then try "
             "again"
         )
-        os.kill(holder.pid, signal.SIGKILL)
+        holder.kill()
     with CassetteFile(path).locked(timeout=10):
         pass

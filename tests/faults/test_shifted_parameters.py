@@ -121,11 +121,14 @@ class End(NamedTuple):
     workers: tuple[str, ...] = ()
 
 
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # any signal kills a process of Windows
+
+
 @pytest.fixture
 def end(request: pytest.FixtureRequest, faults: Faults) -> End:
     """Asked for before the project is made. Workers take their time to notice that they have lost their controller."""
     chosen: End = request.param
-    if not faults.long and (chosen.process == "controller" or (chosen.signal, chosen.workers) == (signal.SIGKILL, ())):
+    if not faults.long and (chosen.process == "controller" or (chosen.signal, chosen.workers) == (KILL, ())):
         pytest.skip("in the long form only: it takes longer than the others, and shows less")
     return chosen
 
@@ -134,10 +137,10 @@ def end(request: pytest.FixtureRequest, faults: Faults) -> End:
     "end",
     [
         End("itself", signal.SIGINT),
-        End("itself", signal.SIGKILL),
-        End("itself", signal.SIGKILL, ("-n", "2")),
+        End("itself", KILL),
+        End("itself", KILL, ("-n", "2")),
         End("controller", signal.SIGINT, ("-n", "2")),
-        End("controller", signal.SIGKILL, ("-n", "2")),
+        End("controller", KILL, ("-n", "2")),
     ],
     ids=["interrupted", "killed", "a worker killed", "a controller interrupted", "a controller killed"],
     indirect=True,

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import sqlite3
+import sys
 import zlib
 from contextlib import closing
 from pathlib import Path
@@ -200,6 +201,7 @@ def test_every_file_has_a_clear_outcome(name: str, capsys: pytest.CaptureFixture
         assert reason in problem["reason"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_what_is_no_file_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     """A pipe is not waited for, a link that leads nowhere and a missing path are named; the rest is imported."""
     os.mkfifo("old/pipe.yaml")
@@ -215,6 +217,7 @@ def test_what_is_no_file_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right on Windows")
 def test_folders_that_are_not_looked_through_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

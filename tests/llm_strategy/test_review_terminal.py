@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import select
 import struct
 import subprocess
 import sys
-import termios
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,8 @@ from llm_strategy.review import Review
 from tests.llm_strategy.test_review_screen import change
 
 pty = pytest.importorskip("pty", reason="terminals are those of POSIX")
+fcntl = pytest.importorskip("fcntl", reason="terminals are those of POSIX")
+termios = pytest.importorskip("termios", reason="terminals are those of POSIX")
 RUN = "import sys; from llm_strategy.cli import main; sys.exit(main(sys.argv[1:]))"
 
 

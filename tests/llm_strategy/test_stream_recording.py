@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -659,7 +657,7 @@ def test_a_killed_process_loses_only_the_stream_that_it_was_reading(path: Path) 
         process.says("a b c")
         process.says("asked")
         process.says("waiting")
-        os.kill(process.process.pid, signal.SIGKILL)
+        process.process.kill()
     assert [response.content for response in responses(path)] == ["abc"]
     assert output(PROGRAM, str(path), "go") == "asked\na b c"
 

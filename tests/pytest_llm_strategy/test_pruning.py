@@ -23,6 +23,7 @@ def test_find():
 """
 ONE_CALL = TWO_CALLS.replace('    assert shop.find("seat")\n', "")
 OWN = "test_shop/test_find.yaml"
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # any signal kills a process of Windows
 
 WORKERS = pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "workers"])
 
@@ -151,7 +152,10 @@ def test_a_run_of_one_test_prunes_its_cassette(project: Project) -> None:
         ("pytest.exit('enough', returncode=0)", ()),
         ("raise KeyboardInterrupt", ()),
         ("import os; os._exit(3)", ("-n", "2")),
-        (f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})", ("-n", "1", "--max-worker-restart=0")),
+        (
+            f"import os; os.kill(os.getpid(), {int(getattr(signal, 'SIGKILL', signal.SIGTERM))})",
+            ("-n", "1", "--max-worker-restart=0"),
+        ),
     ],
     ids=["-x", "pytest.exit", "Ctrl-C", "crash", "killed"],
 )
