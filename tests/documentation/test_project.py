@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,20 @@ def test_the_tests_run_on_what_the_metadata_names() -> None:
     metadata = (CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
     assert matrix["python"] == re.findall(r"Python :: (3\.\d+)", metadata)
     assert [name.split("-")[0] for name in matrix["system"]] == ["ubuntu", "macos", "windows"]
+
+
+def test_the_readme_lists_the_extras() -> None:
+    """All that the metadata has, but those for developers of this project and one that is empty by now; and what `all` leaves out."""
+    extras = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "optional-dependencies"
+    ]
+    table = (CHECKOUT / "README.md").read_text(encoding="utf-8").partition("| extra |")[2].partition("\n\n")[0]
+    listed = set(re.findall(r"`([a-z]+)`", "".join(re.findall(r"^\| (`.+?) \|", table, re.MULTILINE))))
+    assert listed == set(extras) - {"dev", "http"}
+    (everything,) = extras["all"]
+    (left_out,) = re.findall(r"all of these but (.+) \|", table)
+    missing = listed - {"all"} - set(everything.partition("[")[2].rstrip("]").split(","))
+    assert set(re.findall(r"`(\w+)`", left_out)) == missing
 
 
 def release(folder: Path, *arguments: str, status: int = 0) -> str:
