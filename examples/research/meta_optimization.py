@@ -57,7 +57,7 @@ class TaskRun(BaseModel, Generic[T_TaskParameters, T_TaskResults, T_Hyperparamet
     all_chat_chains: dict[str, Any] = Field(description="The chat chains from the task execution.")
     return_value: T_TaskResults | None = Field(description="The results of the task. (None for exceptions/failure.)")
     exception: list[str] | str | None = Field(description="Exception that occurred during the task execution.")
-    score: float = Field(0, description="How good the results are, from 0 to 100; 0 for exceptions/failure.")
+    score: float = Field(0.0, description="How good the results are, from 0 to 100; 0 for exceptions/failure.")
 
 
 class TaskReflection(BaseModel):

@@ -176,7 +176,7 @@ def test_an_interrupted_optimisation_tells_what_it_has(tmp_path: Path) -> None:
         assert kept >= 6
         assert run("--log", log, **variables).returncode == 0
     # A call that was on its way was not kept: the program that asked was stopped.
-    assert 49 <= len(answered) <= 49 + 1
+    assert 0 <= len(answered) - len(Cassette(log)) <= 1
 
 
 def test_no_steps(tmp_path: Path) -> None:
