@@ -177,10 +177,12 @@ def test_a_report_shows_the_turns(project: Project, server: Loopback) -> None:
 
 
 def test_a_budget_counts_each_turn(project: Project, server: Loopback) -> None:
-    """Recording stops between two turns where the next might cost too much; what was asked is kept."""
+    """Recording stops between two turns where the next, whose conversation is longer, might cost too much."""
     (project.path / "tox.ini").write_text(
-        "[pytest]\nasyncio_default_fixture_loop_scope = function\nllm_prices =\n    openai:loopback 1000 1000\n"
+        "[pytest]\nasyncio_default_fixture_loop_scope = function\nllm_prices =\n    openai:loopback 1000 0\n"
     )
-    result = project.pytest("--llm-record", "--llm-budget=5", "-k", "test_advise")
+    # The first turn has about 1,350 bytes, the second 1,730: at most as many tokens, at a tenth of a cent each.
+    result = project.pytest("--llm-record", "--llm-budget=1.5", "-k", "test_advise")
     result.assert_outcomes(failed=1, deselected=4)
-    assert len(server.requests) < 2
+    assert len(server.requests) == 1
+    assert project.cassettes == ["test_shop/test_advise.yaml"]
