@@ -130,6 +130,11 @@ class Prompt:
     def _variables(self) -> list[Any]:
         return check_variables(self.signature)
 
+    @property
+    def is_generic(self) -> bool:
+        """Whether its types are found out by each call."""
+        return bool(self._variables)
+
     def resolved(self, arguments: Mapping[str, Any], owner: Any) -> Prompt:
         """The prompt with the types of one call in the place of type variables; itself where there are none.
 

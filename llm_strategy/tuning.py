@@ -79,7 +79,9 @@ def tuned(
     values = values_for(kind, fields_passed, {"descriptions": dict(known)})
     arguments = arguments | {name: values[field] for field, name in own.items() if field in values}
     words = {name: value for name, value in values.items() if name not in own}
-    changed = _changed_descriptions(kind, known, words.get("descriptions", {}))
+    told: Mapping[str, str] = words.get("descriptions", {})
+    _refuse_unknown(kind, prompt, known, told)
+    changed = tuple((place, text) for place, text in told.items() if known.get(place, text) != text)
     parts = Parts(
         **{name: words[name] for name in _PARTS if name in words and name != "descriptions"}, descriptions=changed
     )
@@ -92,14 +94,15 @@ def _in_words(prompt: Prompt, parts: Parts) -> Prompt:
     return prompt if parts == plain else prompt.worded(parts)
 
 
-def _changed_descriptions(
-    kind: type[FunctionHyperparameters], known: Mapping[str, str], told: Mapping[str, str]
-) -> tuple[tuple[str, str], ...]:
+def _refuse_unknown(
+    kind: type[FunctionHyperparameters], prompt: Prompt, known: Mapping[str, str], told: Mapping[str, str]
+) -> None:
+    """Refuse a description of what the prompt does not speak of."""
     __tracebackhide__ = True
-    for place in told:
-        if place not in known:
-            raise TypeError(
-                f"{kind.__function__.place}: its hyperparameters describe {place!r}, of which its prompt does not "
-                f"speak; there are {', '.join(known) or 'no places to describe'}"
-            )
-    return tuple((place, text) for place, text in told.items() if text != known[place])
+    unknown = next((place for place in told if place not in known), None)
+    # Another call of a generic function, or the same method of another class, may speak of it.
+    if unknown is not None and not prompt.is_generic and prompt.signature.binding != "instance":
+        raise TypeError(
+            f"{kind.__function__.place}: its hyperparameters describe {unknown!r}, of which its prompt does not speak; "
+            f"there are {', '.join(known) or 'no places to describe'}"
+        )

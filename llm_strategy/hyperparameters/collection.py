@@ -22,7 +22,8 @@ stays: Stays[Hyperparameters] = Stays("llm_strategy_hyperparameters")
 entered = stays.entered
 """The blocks of this process that are open; nearly always none."""
 
-_collecting = threading.Lock()
+_collecting = threading.RLock()
+"""Held again where a default is made by a function that is tracked itself."""
 
 
 class Untyped(BaseModel):
@@ -70,21 +71,28 @@ class Hyperparameters(RootModel[dict[str, SerializeAsAny[BaseModel]]]):
     passed wins over it; of nested blocks the inner one wins. `values` are other hyperparameters, which stay as they
     are, a dict as it comes from JSON, `{"function": {"x": 1}}`, what a function's own model holds, or None.
 
-    Raises TypeError, when a function is called, for values that do not fit it.
+    Raises pydantic's ValidationError for what are no values by function, and TypeError, when a function is called, for
+    values that do not fit it.
     """
 
     _block: Block[Hyperparameters] = PrivateAttr(default_factory=Block)
     _taken: dict[str, str] = PrivateAttr(default_factory=dict)
     """Names without a module, and the function that has taken the values under each."""
 
-    def __init__(self, values: Any = None, **named: Any) -> None:
-        # pydantic hands what it validates over as keywords.
-        super().__init__(named if values is None else values)
+    def __init__(self, values: Any = None, /, **named: Any) -> None:
+        # pydantic hands what it validates over as keywords; a function may have the name of the only parameter.
+        if named.keys() == {"values"} and not _is_of_one_function(named["values"]):
+            values = named.pop("values")
+        super().__init__(named or values)
 
     @model_validator(mode="before")
     @classmethod
     def _read(cls, values: Any) -> Any:
-        return _by_name(values)
+        try:
+            return _by_name(values)
+        except TypeError as error:
+            # pydantic makes its own error of it.
+            raise ValueError(str(error)) from None
 
     # A block
 
@@ -203,6 +211,10 @@ class Hyperparameters(RootModel[dict[str, SerializeAsAny[BaseModel]]]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.model_dump(),)
+
+
+def _is_of_one_function(values: Any) -> bool:
+    return isinstance(values, Mapping) and not all(isinstance(held, Mapping | BaseModel) for held in values.values())
 
 
 def _by_name(values: Any) -> dict[str, BaseModel]:

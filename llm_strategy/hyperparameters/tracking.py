@@ -54,8 +54,8 @@ def track_hyperparameters(function: Any, /) -> Any:
     """
     if isinstance(function, staticmethod | classmethod):
         return type(function)(track_hyperparameters(function.__func__))
-    if isinstance(getattr(function, "hyperparameters", None), type):
-        return function
+    if isinstance(getattr(function, "hyperparameters", None), type(FunctionHyperparameters)):
+        return function  # tracked already
     if not isinstance(function, FunctionType) or function.__name__ == "<lambda>":
         raise TypeError(
             f"{function!r} cannot be tracked, for hyperparameters go by the name of a function: decorate a `def` or an "

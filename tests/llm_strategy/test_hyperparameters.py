@@ -128,6 +128,20 @@ def test_values_survive_json() -> None:
     assert again == h
 
 
+def test_values_can_be_part_of_another_model() -> None:
+    """Its JSON holds them."""
+
+    class State(BaseModel):
+        best: Hyperparameters
+        tried: list[Hyperparameters] = []
+
+    h = Hyperparameters({"write_essay": {"style": "vivid"}})
+    state = State(best=h, tried=[h])
+    assert State.model_validate_json(state.model_dump_json()) == state
+    with pytest.raises(ValidationError, match="hyperparameters are given by function"):
+        State(best=5)  # type: ignore[arg-type]  # that is the point
+
+
 def test_a_copy_is_independent() -> None:
     """So is a block that is given the values of another."""
     h = Hyperparameters()
@@ -155,8 +169,8 @@ def test_wrong_values_are_refused_when_assigned_and_when_called() -> None:
 
 @pytest.mark.parametrize("wrong", [5, [1], "style", {"write_essay": 5}, {3: {}}, {print: {}}])
 def test_what_is_no_set_of_values_is_refused(wrong: Any) -> None:
-    """At once, and by what is wrong with it."""
-    with pytest.raises(TypeError, match=r"hyperparameters"):
+    """At once, as pydantic does it, and by what is wrong with it."""
+    with pytest.raises(ValidationError, match=r"hyperparameters"):
         Hyperparameters(wrong)
 
 
@@ -367,6 +381,20 @@ def test_what_a_call_does_to_a_value_stays_with_the_call() -> None:
     assert h[grow].seen == [0]
 
 
+def test_a_default_may_be_made_by_a_tracked_function() -> None:
+    """Its own hyperparameters hold, too."""
+
+    @track_hyperparameters
+    def make(_x: int = 1) -> list[int]:
+        return [_x]
+
+    def use(_made: list[int] = Field(default_factory=make)) -> list[int]:  # noqa: B008  # the form of such a default
+        return _made
+
+    with Hyperparameters({make: {"x": 2}}):
+        assert track_hyperparameters(use)() == [2]
+
+
 def test_several_sets_of_values_are_merged() -> None:
     """What a later one gives wins, whichever of them names the module."""
     called = Hyperparameters()
@@ -380,6 +408,19 @@ def test_several_sets_of_values_are_merged() -> None:
 
 
 # Names
+
+
+def test_a_function_may_have_the_name_of_a_parameter() -> None:
+    """In JSON as elsewhere, `values` is a function's name; given to the constructor it may be the parameter."""
+
+    @track_hyperparameters
+    def values(_x: int = 1) -> int:
+        return _x
+
+    with Hyperparameters.model_validate_json('{"values": {"x": 2}}'):
+        assert values() == 2
+    with Hyperparameters(values={"write_essay": {"style": "vivid"}}):
+        assert write_essay("a") == "a: vivid, 3, so"
 
 
 def function_named(name: str, module: str) -> Callable[..., Any]:

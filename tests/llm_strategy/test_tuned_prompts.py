@@ -282,6 +282,12 @@ def test_functions_that_are_given_their_model_are_tuned() -> None:
     before, after = [(text_of(call.request), json.dumps(call.request.output_schema)) for call in calls]
     assert ["what is in it" in text for text in (*before, *after)] == [True, True, False, False]
     assert ["inside" in text for text in (*before, *after)] == [False, False, True, True]
+    with Hyperparameters() as h:
+        open_box.request(opened, Box[City](content=City(name="a", size=1)))
+    assert "City.name" in h[open_box].descriptions
+    with h:
+        # Another type has other places, and those of the first are none of its.
+        open_box.request(opened, Box[int](content=1))
 
 
 def test_streams_are_tuned() -> None:
