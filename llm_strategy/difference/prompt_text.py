@@ -75,7 +75,7 @@ _FIELD = re.compile(r"  (\w+): (.*?)(?:  # (.*))?")
 
 
 def read(text: str) -> PromptText | None:
-    """The parts of a decorated function's prompt; None for other texts."""
+    """The parts of a decorated function's prompt; None for other texts, and where its parts cannot be told apart."""
     definition = read_definition(text.partition("\n")[0])
     paragraphs = text.split("\n\n")
     if definition is None or len(paragraphs) < 3:
@@ -88,6 +88,9 @@ def read(text: str) -> PromptText | None:
     # From the end: of all parts only the docstring can hold a blank line, and it comes first.
     rest = paragraphs[1:at]
     arguments = _pop(rest, "Arguments:", _ARGUMENT)
+    if definition.parameters and not arguments:
+        # Its headings are others: whoever tunes prompts may change them.
+        return None
     types = _pop_types(rest)
     descriptions = _pop(rest, "Parameters:", _DESCRIPTION)
     return PromptText(definition, "\n\n".join(rest), closing, descriptions, types, arguments)

@@ -362,6 +362,28 @@ def test_a_tuned_call_is_recorded_under_a_key_of_its_own(tmp_path: Path) -> None
     assert "+Look." in miss.value.diff
 
 
+@pytest.mark.parametrize(
+    ("values", "causes"),
+    [
+        ({"style": "vivid"}, ("the argument '_style' of find",)),
+        ({"docstring": "Search."}, ("the docstring of find",)),
+        ({"arguments_heading": "Given:"}, ("a message (user): 'Arguments' -> 'Given'",)),
+        ({"descriptions": {"limit": "or less"}}, ("the description of the parameter 'limit' of find",)),
+        ({"descriptions": {"Country.code": ""}}, ("the description of the field Country.code",)),
+        ({"descriptions": {"City.name": "new"}}, ("the description of the field City.name (in the result)",)),
+    ],
+)
+def test_a_miss_names_what_was_tuned(values: Any, causes: Any, tmp_path: Path) -> None:
+    """In the words of any change."""
+    path = tmp_path / "cassette.yaml"
+    with override(model=ScriptedModel(always, recorded=True)):
+        with use_cassette(path, mode="new"):
+            find(FRANCE)
+        with use_cassette(path), Hyperparameters({"find": values}), pytest.raises(CassetteMiss) as miss:
+            find(FRANCE)
+    assert miss.value.causes == causes
+
+
 def test_concurrent_calls_are_tuned_each_by_its_own_block() -> None:
     """Tasks and threads."""
 
