@@ -9,6 +9,7 @@ import re
 import typing
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from types import FunctionType, MethodType
 from typing import Annotated, Any
@@ -171,7 +172,11 @@ class Tool:
 
     def bind(self, arguments: JSON) -> Callable[[], Any]:
         """The function with the model's arguments, validated. Raises WrongCall where they do not fit."""
-        if arguments is None or (isinstance(arguments, str) and not arguments.strip()):
+        if isinstance(arguments, str):
+            # As providers write them, which a model of a user's own may hand on.
+            with suppress(ValueError, RecursionError):
+                arguments = json.loads(arguments.strip() or "{}")
+        if arguments is None:
             arguments = {}
         if not isinstance(arguments, Mapping):
             raise WrongCall(f"{self.name} was not called: its arguments are no JSON object")

@@ -276,3 +276,35 @@ def test_a_turn_is_on_the_disk_before_its_tools_run(tmp_path: Path) -> None:
         )
         assert (run.returncode, run.stdout.strip()) == (-9 if what == "kill" else 0, printed), run.stderr
         assert len(Cassette(tmp_path / "c.yaml")) == (1 if what == "kill" else 2)
+
+
+def test_functions_of_a_model_that_are_tools_record_their_own_calls(tmp_path: Path) -> None:
+    """What a tool asks stands between the turns, and replays with them; asynchronous ones ask at the same time."""
+    inner = ScriptedModel(lambda request: reply(5), name="test:inner", recorded=True)
+
+    @llm_strategy(inner)
+    def look(number: int) -> int:
+        """Look."""
+        raise NotImplementedError
+
+    @llm_strategy(inner)
+    async def look_later(number: int) -> int:
+        """Look."""
+        raise NotImplementedError
+
+    def outer(request: Request) -> Any:
+        looks = [{"number": 1}, {"number": 2}]
+        return reply(9) if request.messages[-1].role == "tool" else {"look": looks, "look_later": looks}
+
+    @llm_strategy(ScriptedModel(outer, name="test:outer", recorded=True), tools=[look, look_later])
+    async def search(question: str) -> int:
+        """Search."""
+        raise NotImplementedError
+
+    for mode in ("new", "replay"):
+        with use_cassette(tmp_path / "c.yaml", mode=mode) as cassette:  # type: ignore[arg-type]  # one of the modes
+            assert asyncio.run(search("a")) == 9
+        functions = [call.function for call in cassette.calls]
+        assert (functions[0], functions[-1]) == ("search", "search")
+        assert sorted(map(str, functions[1:-1])) == ["look", "look", "look_later", "look_later"]
+        assert all(call.replayed for call in cassette.calls) is (mode == "replay")

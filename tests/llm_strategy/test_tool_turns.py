@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -580,3 +581,22 @@ def test_a_failure_that_is_not_for_the_model_ends_a_stream() -> None:
     with pytest.raises(CassetteMiss):
         next(items)
     assert list(items) == []
+
+
+@llm_strategy(ScriptedModel([{"stock": {"name": "lamp"}}, reply("three")]), tools=[stock])
+@dataclass
+class Counter:
+    name: str
+
+    def ask(self, question: str) -> str:
+        """Answer."""
+        raise NotImplementedError
+
+
+def test_objects_and_methods_with_tools_pickle() -> None:
+    """What goes to a pool of processes takes its tools along."""
+    again = pickle.loads(pickle.dumps(Counter("a")))  # noqa: S301  # made right here
+    assert again.ask("lamps?") == "three"
+    method = Counter("a").ask.with_options(tools=[price], max_turns=1)  # type: ignore[attr-defined]  # exists, unknown to checkers
+    again = pickle.loads(pickle.dumps(method))  # noqa: S301  # as above
+    assert [tool["name"] for tool in again.request("a").tools] == ["price"]

@@ -359,8 +359,9 @@ def test_no_arguments_may_be_written_in_any_way() -> None:
 
 
 def test_what_is_close_enough_is_taken() -> None:
-    """A number in quotes is the number: models write so."""
+    """A number in quotes is the number: models write so. Arguments may be the JSON text that they came as."""
     assert given(weather, {"city": "Oslo", "days": "3"}) == {"Oslo": 3}
+    assert given(weather, ' {"city": "Oslo"} ') == {"Oslo": 1}
 
 
 @pytest.mark.parametrize(
