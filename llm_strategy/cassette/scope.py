@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakSet
 
 from llm_strategy.cassette.account import Account
@@ -25,7 +25,6 @@ from llm_strategy.context import Ask, Scope, Stream, Turn
 from llm_strategy.errors import CassetteMiss, SecretFound
 from llm_strategy.known_secrets import described, known
 from llm_strategy.log import Call
-from llm_strategy.observers import Step
 from llm_strategy.transcript import message_text
 from llm_strategy.wire.envelope import HTTPRequest
 
@@ -100,7 +99,7 @@ class CassetteScope(Scope):
 
     `renders_twice` says whether what is recorded is rendered in a second process too. `before` is what the cassette
     held before this scope recorded anything. Where a report will tell of them, `blocks` are the scopes of
-    `use_cassette` right inside this one, and `steps` are what observers were told of.
+    `use_cassette` right inside this one, and `steps` is what that report keeps.
     """
 
     renders_twice = True
@@ -126,7 +125,7 @@ class CassetteScope(Scope):
         self.usage = Usage()
         self.before: Recordings | None = None
         self.blocks: list[CassetteScope] = []
-        self.steps: list[Step] = []
+        self.steps: list[Any] = []
         self._connections: set[str] = set()
         self._streams: WeakSet[Stream] = WeakSet()
         self._waiting: list[Callable[[bool], None]] = []

@@ -13,21 +13,40 @@ from llm_strategy.observers import Step
 from llm_strategy.tracing.description import described
 from llm_strategy.tracing.format import KINDS, Node, Trace, TraceError, trees
 from llm_strategy.tracing.rows import rows
-from llm_strategy.values import JSON
+from llm_strategy.values import JSON, Request
 
 _KEPT = ("kind", "name", "seconds", "error", "number")
 """What the report says of a step; all else stands with the calls."""
 
 
+class Told:
+    """What is kept of a step: neither the arguments of its function nor its result, which tests may see go."""
+
+    def __init__(self, step: Step) -> None:
+        self.id = step.id
+        self.parent = step.parent and step.parent.id
+        self.began = step.began
+        self.data: dict[str, JSON] = {}
+        self.request: Request | None = None
+
+    def take(self, step: Step) -> None:
+        self.data = {name: value for name, value in described(step, content=False).items() if name in _KEPT}
+        if step.kind == "call":
+            call = step.facts.get("call")
+            self.request = call.request if call is not None else step.facts["request"]
+
+
 class Gathering:
-    """An observer that keeps the steps of each scope with it."""
+    """An observer that keeps with each scope what it is told of the steps in it."""
 
     def begun(self, step: Step) -> None:
         scope = context.current()
         while scope is not None and not isinstance(scope, CassetteScope):
             scope = scope.parent
         if scope is not None:
-            scope.steps.append(step)
+            told = step.marks[self] = Told(step)
+            told.take(step)
+            scope.steps.append(told)
 
     def entered(self, step: Step) -> None:
         pass
@@ -36,7 +55,9 @@ class Gathering:
         pass
 
     def ended(self, step: Step) -> None:
-        pass
+        told: Told | None = step.marks.get(self)
+        if told is not None:
+            told.take(step)
 
 
 def gather() -> None:
@@ -50,16 +71,15 @@ def steps_of(scopes: Iterable[CassetteScope], places: Mapping[int, int]) -> list
 
     `places` says at which place in the list of calls that with a request stands, by its identity.
     """
-    steps = sorted((step for scope in scopes for step in scope.steps), key=lambda step: step.began)
+    steps: list[Told] = sorted((told for scope in scopes for told in scope.steps), key=lambda told: told.began)
     at = {step.id: place for place, step in enumerate(steps)}
     found = []
     for step in steps:
-        data = {name: value for name, value in described(step, content=False).items() if name in _KEPT}
-        if step.parent is not None and step.parent.id in at:
-            data["parent"] = at[step.parent.id]
-        if step.kind == "call":
-            asked = step.facts["call"].request if step.facts.get("call") else step.facts["request"]
-            data |= {} if id(asked) not in places else {"call": places[id(asked)]}
+        data = dict(step.data)
+        if step.parent in at:
+            data["parent"] = at[step.parent]
+        if step.request is not None and id(step.request) in places:
+            data["call"] = places[id(step.request)]
         found.append(data)
     return found
 

@@ -42,7 +42,7 @@ def described(step: Step, *, content: bool) -> dict[str, JSON]:
 def attributes(step: Step, *, content: bool) -> dict[str, JSON]:
     """What is known of a step beside its name, its times and its error; nothing empty."""
     facts = _DESCRIBED[step.kind](step.facts, content)
-    return {name: value for name, value in facts.items() if value is not None and value != [] and value is not False}
+    return {name: value for name, value in facts.items() if value not in (None, [], {}) and value is not False}
 
 
 def told(error: BaseException, *, content: bool) -> str:

@@ -240,7 +240,7 @@ def _known(step: Step, known: Mapping[str, JSON]) -> Iterator[tuple[str, Any]]:
 
 
 def _asked(request: Request, known: Mapping[str, JSON]) -> Iterator[tuple[str, Any]]:
-    settings: Mapping[str, JSON] = known["settings"]
+    settings: Mapping[str, JSON] = known.get("settings", {})
     for name, kind in _SETTINGS.items():
         value = settings.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool):

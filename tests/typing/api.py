@@ -54,6 +54,7 @@ from llm_strategy import (
     llm_function,
     llm_strategy,
     override,
+    tracing,
     track_hyperparameters,
     use_cassette,
 )
@@ -602,6 +603,32 @@ def stored_cassettes() -> None:
     assert_type(report.data(), dict[str, Any])
     report.write(Path("report.html"))
     assert_type(session.judged(None, root=Path(), complete=True, tests=1), dict[str, Any] | None)
+
+
+@tracing.span("evaluate", dataset="essays")
+def evaluate(number: int) -> float:
+    tracing.current_span().set(score=0.5)
+    tracing.current_span().rename("evaluated")
+    return 0.5
+
+
+@tracing.trace("trace.jsonl")
+async def evaluate_later(number: int) -> float:
+    async with tracing.trace(Path("trace.jsonl"), content=False), tracing.span("step") as step:
+        step.set(number=number)
+        step.rename("another")
+    return evaluate(number)
+
+
+def traces() -> None:
+    assert_type(evaluate(1), float)
+    later: Coroutine[Any, Any, float] = evaluate_later(1)
+    later.close()
+    tracing.instrument(capture_content=True)
+    tracing.uninstrument()
+    with tracing.wandb(name="essay", capture_content=True):
+        evaluate(1)
+    evaluate("1")  # type: ignore[arg-type]  # a decorated function keeps its parameters
 
 
 def errors() -> None:
