@@ -367,11 +367,11 @@ def test_processes_and_threads_share_a_file(tmp_path: Path) -> None:
         from llm_strategy import tracing
 
         with tracing.span("main"):
-            threads = [threading.Thread(target=lambda: [add(i, i) for i in range(20)]) for _ in range(3)]
-            [thread.start() for thread in threads]
             if hasattr(os, "fork") and not os.fork():
                 add(5, 5)
                 os._exit(0)
+            threads = [threading.Thread(target=lambda: [add(i, i) for i in range(20)]) for _ in range(3)]
+            [thread.start() for thread in threads]
             [thread.join() for thread in threads]
             os.name == "nt" or os.wait()
     """
