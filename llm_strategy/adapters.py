@@ -46,6 +46,9 @@ class _LoggedModel:
 
     options: Options
 
+    def __repr__(self) -> str:
+        return f"<the model {self.name}>"
+
     @property
     def name(self) -> str:
         source = self.options.resolved().source

@@ -18,6 +18,7 @@ from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, System
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAI
+from pydantic import BaseModel
 
 from llm_strategy import (
     CassetteMiss,
@@ -401,3 +402,50 @@ assert not hasattr(adapters, "Other")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.count('pip install "llm-strategy[langchain]"') == 3
+
+
+class Sum(BaseModel):
+    """The sum."""
+
+    total: int
+
+
+def test_structured_output_is_a_tool_that_has_to_be_called():
+    """LangChain's `with_structured_output` works, and the setting says in OpenAI's words what LangChain wants."""
+    calls = (ToolCallPart("call_1", "Sum", {"total": 3}),)
+    model = ScriptedModel([Response("", finish_reason="tool_call", tool_calls=calls)])
+    assert as_chat_model(model).with_structured_output(Sum).invoke("1 + 2?") == Sum(total=3)
+    assert model.requests[0].settings == {"tool_choice": "required"}
+    assert model.requests[0].tools[0]["name"] == "Sum"
+
+
+@pytest.mark.parametrize(
+    ("choice", "sent"),
+    [
+        ("any", "required"),
+        (True, "required"),
+        ("auto", "auto"),
+        ("add", {"type": "function", "function": {"name": "add"}}),
+        (None, None),
+    ],
+)
+def test_which_tool_has_to_be_called_reaches_every_provider(choice: Any, sent: Any, tmp_path: Path):
+    """Our own model and LangChain's send the same."""
+    with use_cassette(tmp_path / "tool.yaml", mode="live"), Loopback("3", "3") as server:
+        ours = OpenAIModel("gpt-4o", client=_client(server))
+        theirs = ChatOpenAI(model="gpt-4o", base_url=server.url, api_key=KEY, max_retries=0)
+        for model in (ours, theirs):
+            as_chat_model(model).bind_tools([add], tool_choice=choice).invoke("1 + 2?")
+    assert [body.get("tool_choice") for body in server.bodies] == [sent, sent]
+
+
+def test_its_events_are_those_of_a_chat_model():
+    """`astream_events` has its pieces."""
+
+    async def pieces() -> list[str]:
+        chat = as_chat_model(ScriptedModel(lambda _: ["To", "ron", "to"]))
+        events = [event async for event in chat.astream_events("x", version="v2")]
+        chunks = [event["data"]["chunk"] for event in events if event["event"] == "on_chat_model_stream"]
+        return [chunk.text for chunk in chunks if chunk.text]
+
+    assert asyncio.run(pieces()) == ["To", "ron", "to"]

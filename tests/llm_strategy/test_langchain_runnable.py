@@ -10,8 +10,10 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
+from enum import Enum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypedDict, TypeVar
 
 import pytest
 from langchain.agents import create_agent
@@ -32,6 +34,7 @@ from llm_strategy import (
     Request,
     ScriptedModel,
     StubModel,
+    Volatile,
     call_log,
     llm_explicit_function,
     llm_function,
@@ -242,6 +245,76 @@ def test_a_function_without_parameters_takes_nothing():
     runnable = greet.as_runnable()
     assert [runnable.invoke(None), runnable.invoke({})] == ["Hi", "Hi"]
     assert greet.as_tool().invoke({}) == "Hi"
+
+
+def test_nothing_is_needed_where_all_has_a_default():
+    """None is no argument there, unless the parameter takes it."""
+
+    @llm_strategy(ECHO)
+    def price(color: str = "red", note: str = "") -> str:
+        """Price."""
+        raise NotImplementedError
+
+    assert price.as_runnable().invoke(None) == price.as_runnable().invoke({}) == price()
+
+    @llm_strategy(ECHO)
+    def maybe(color: str | None = "red") -> str:
+        """Price."""
+        raise NotImplementedError
+
+    assert maybe.as_runnable().invoke(None) == maybe(None)
+
+
+class Size(TypedDict):
+    """A TypedDict of `typing`, which pydantic refuses on older Pythons."""
+
+    width: int
+
+
+class Color(Enum):
+    """What is neither text nor number in Python, and text in JSON."""
+
+    RED = "red"
+
+
+@llm_strategy(ECHO)
+def paint(
+    on: Volatile[date],
+    color: Color,
+    size: Size,
+    cost: Decimal,
+    place: tuple[int, str],
+    *,
+    words: set[str],
+    times: Annotated[int, Field(ge=1)] = 3,
+    how: Literal["fast", "slow"] = "fast",
+    more: Any = None,
+) -> Size:
+    """Paint it."""
+    raise NotImplementedError
+
+
+def test_types_of_many_kinds_are_read_from_json():
+    """As a chain and as a tool, the same call is made."""
+    given = {
+        "on": "2026-01-02",
+        "color": "red",
+        "size": {"width": 3},
+        "cost": "1.50",
+        "place": [1, "a"],
+        "words": ["b", "a"],
+    }
+    function = paint.with_options(model=ScriptedModel(lambda _: '{"return_value": {"width": 3}}'))
+    expected = paint.request(date(2026, 1, 2), Color.RED, {"width": 3}, Decimal("1.50"), (1, "a"), words={"a", "b"})
+    with call_log() as calls:
+        assert function.as_runnable().invoke(given) == {"width": 3}
+        assert function.as_tool().invoke(given) == {"width": 3}
+        assert function.as_runnable().as_tool(name="painter").invoke(given) == {"width": 3}
+    assert [call.request for call in calls] == [expected] * 3
+    assert "width" in json.dumps(function.as_runnable().get_output_jsonschema())
+    assert function.as_runnable().get_graph().draw_mermaid()
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        paint.as_tool().invoke({**given, "times": 0})
 
 
 def test_a_dict_is_the_value_where_one_is_wanted():

@@ -7,6 +7,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +21,7 @@ from llm_strategy.prompt import Prompt
 from llm_strategy.prompt_blocks import one_line
 from llm_strategy.schema import argument_check
 from llm_strategy.signature import Parameter
+from llm_strategy.typed_dicts import accepted
 
 _PLAIN = inspect.Parameter
 _CONFIG = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())
@@ -44,7 +46,9 @@ class Arguments:
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
-        return {parameter.name: parameter for parameter in self.signature.parameters}
+        # Pydantic takes no TypedDict of `typing` on older Pythons.
+        own = (replace(item, annotation=accepted(item.annotation)) for item in self.signature.parameters)
+        return {parameter.name: parameter for parameter in own}
 
     @cached_property
     def schema(self) -> type[BaseModel]:
@@ -99,7 +103,7 @@ class Arguments:
         named = isinstance(given, Mapping) and all(isinstance(name, str) for name in given)
         if named and (names.issuperset(given) or more) and (given or self.only is None):
             return dict(given)
-        if given is None and not names:
+        if given is None and not any(map(self._is_needed, names)) and not (self.only and self._fits(self.only, None)):
             return {}
         if self.only is not None and (not named or self._fits(self.only, given)):
             return {self.only: given}

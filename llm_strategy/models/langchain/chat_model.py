@@ -68,7 +68,7 @@ class StrategyChatModel(BaseChatModel):
     def bind_tools(self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any) -> Runnable[Any, AIMessage]:
         """The model with tools that it may call, in any form that LangChain takes."""
         described = [{"type": "function", **convert_to_openai_function(tool)} for tool in tools]
-        choice = {} if tool_choice is None else {"tool_choice": tool_choice}
+        choice = {} if tool_choice in (None, False) else {"tool_choice": _choice(tool_choice)}
         return self.bind(tools=described, **choice, **kwargs)
 
     def _generate(
@@ -110,6 +110,15 @@ class StrategyChatModel(BaseChatModel):
         async with aclosing(self.model.astream(_asked(messages, stop, kwargs))) as pieces:
             async for piece in pieces:
                 yield _chunk(piece)
+
+
+def _choice(said: Any) -> JSON:
+    """Which tool has to be called, as OpenAI says it; LangChain has shorter words for it."""
+    if said is True or said == "any":
+        return "required"
+    if isinstance(said, str) and said not in ("auto", "none", "required"):
+        return {"type": "function", "function": {"name": said}}
+    return said
 
 
 def _asked(messages: Sequence[BaseMessage], stop: list[str] | None, settings: Mapping[str, Any]) -> Asked:

@@ -9,12 +9,14 @@ from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import run_in_executor
+from langchain_core.tools import BaseTool
 from pydantic import BaseModel
 
 from llm_strategy.errors import PromptError
 from llm_strategy.models import awaited
 from llm_strategy.models.langchain.arguments import Arguments
 from llm_strategy.models.streaming import from_asynchronous, from_synchronous
+from llm_strategy.typed_dicts import accepted
 
 
 class StrategyRunnable(Runnable[Any, Any]):
@@ -43,7 +45,7 @@ class StrategyRunnable(Runnable[Any, Any]):
     @property
     def OutputType(self) -> Any:  # noqa: N802  # as LangChain calls it
         try:
-            return self.arguments.prompt.output.annotation
+            return accepted(self.arguments.prompt.output.annotation)
         except PromptError:
             # Only a call tells.
             return Any
@@ -77,6 +79,14 @@ class StrategyRunnable(Runnable[Any, Any]):
         pieces = self._atransform_stream_with_config(_one(input), self._apieces, config, **kwargs)
         async for piece in pieces:
             yield piece
+
+    def as_tool(self, args_schema: type[BaseModel] | None = None, **options: Any) -> BaseTool:
+        """The tool that the function itself gives, unless other arguments are described."""
+        if args_schema is not None or options.get("arg_types") is not None:
+            return super().as_tool(args_schema, **options)
+        from llm_strategy.models.langchain.tool import as_tool
+
+        return as_tool(self.function, options.get("name"), options.get("description"))
 
     @property
     def _streams(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing
 from itertools import chain, islice
 from typing import Any
@@ -132,7 +132,7 @@ class LangChainModel:
             return await call(obj, method, [prompt] if method == "generate" else prompt, **kwargs)
         messages = to_langchain(request.sent().messages)
         if request.tools:
-            obj = _with_tools(obj, request.tools, self.name)
+            obj = _with_tools(obj, request.tools, kwargs.pop("tool_choice", None), self.name)
 
         async def send(form: JSON) -> Any:
             return await call(obj, method, messages, **kwargs, **({"response_format": form} if form else {}))
@@ -142,11 +142,15 @@ class LangChainModel:
         return await (self._formats.ask(request, send) if told else send(None))
 
 
-def _with_tools(obj: Any, tools: Sequence[FrozenJSON], name: str) -> Any:
+def _with_tools(obj: Any, tools: Sequence[FrozenJSON], choice: JSON, name: str) -> Any:
+    if isinstance(choice, Mapping):
+        choice = choice.get("function", choice).get("name")
+    # Providers say it each in another way; LangChain has a word that all its models know.
+    chosen = {} if choice is None else {"tool_choice": "any" if choice == "required" else choice}
     encoded = [encode_tool(tool) for tool in tools]
     try:
         # What is bound or wrapped around the model stays there.
-        return changed(obj, lambda model: model.bind_tools(encoded))
+        return changed(obj, lambda model: model.bind_tools(encoded, **chosen))
     except NotImplementedError as error:
         kind = type(inner(obj)).__name__
         raise ModelError(
