@@ -291,6 +291,40 @@ REFLECTION = meta_optimization.TaskReflection(
 )
 
 
+def test_the_words_of_a_prompt_are_improved() -> None:
+    """Of a function that a model implements the docstring is a hyperparameter: the next run asks with the new one."""
+    step = {
+        "best_hyperparameters": {},
+        "suggestion": "funnier",
+        "task_parameters_suggestions": [{"topic": "Lamp"}],
+        "hyperparameter_suggestions": [{"docstring": "Write a funny slogan.", "tone": "loud"}],
+    }
+    said = {
+        "def slogan": "Buy!",
+        "suggest_next": step,
+        "probability_for": {"considerations": [], "probability": 1},
+        "reflect_on": REFLECTION.model_dump(),
+    }
+
+    @llm_strategy("stub:")
+    def slogan(topic: str, words: int, _tone: str = "plain") -> str:
+        """Write a slogan."""
+        raise NotImplementedError
+
+    def reply(request: Request) -> str:
+        first = request.messages[-1].content.partition("\n")[0]
+        return json.dumps({"return_value": next(value for name, value in said.items() if name in first)})
+
+    experiment = Experiment(slogan, lambda task, text: 50.0, (Sum, str, slogan.hyperparameters))  # type: ignore[attr-defined]  # as above
+    model = ScriptedModel(reply)
+    with override(model=model):
+        steps = list(optimize(experiment, [Sum(topic="Lamp")], 1, in_threads(experiment, 1)))
+    assert [run.run.hyperparameters.docstring for (run,) in steps] == ["Write a slogan.", "Write a funny slogan."]
+    asked = [r.messages[-1].content for r in model.requests if r.messages[-1].content.startswith("def slogan")]
+    assert ["\n\nWrite a funny slogan.\n\n" in text for text in asked] == [False, True]
+    assert ['_tone = "loud"' in text for text in asked] == [False, True]
+
+
 def test_runs_are_evaluated_at_the_same_time() -> None:
     """As many runs as there are workers wait for each other: one after the other they would wait forever."""
     meeting = threading.Barrier(3)
