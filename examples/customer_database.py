@@ -13,6 +13,7 @@ asks for what the cassette does not hold yet, and keeps the answers.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import re
@@ -156,6 +157,8 @@ def main() -> int:
     )
     options = parser.parse_args()
     mode = choose_mode(options.record)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a pipe on Windows may have no letter for Gdańsk
     query = ""
     try:
         print(introduce(mode), end="\n\n")

@@ -119,6 +119,7 @@ def pytest(folder: Path, *options: str, **variables: str) -> str:
     """Run pytest in a folder; what it prints."""
     print("    $", *(f"{name}={value}" for name, value in variables.items()), "pytest", *options, flush=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(WITHHELD)}
+    environment["PYTHONIOENCODING"] = "utf-8"  # as it is read below
     command = [sys.executable, "-m", "pytest", *ALWAYS, *options]
     done = subprocess.run(
         command, cwd=folder, env=environment | variables, capture_output=True, encoding="utf-8", check=False

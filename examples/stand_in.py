@@ -453,7 +453,8 @@ def main(model: str = MODEL, functions: Functions = FUNCTIONS) -> None:
         serving = running(options.port, options.delay, model=model, functions=functions)
         with serving as base_url, suppress(KeyboardInterrupt):
             print(f"export OPENAI_BASE_URL={base_url} OPENAI_API_KEY=unused", flush=True)
-            threading.Event().wait()
+            while True:
+                time.sleep(3600)  # which ctrl+c ends on Windows, too
     except OSError as error:
         parser.error(f"port {options.port} cannot be had ({error.strerror}): name another one, --port 0 takes any")
 

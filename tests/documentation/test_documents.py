@@ -1,4 +1,4 @@
-"""README, CONTRIBUTING and docs/ say what happens: each of their code blocks is run."""
+"""README, CONTRIBUTING, examples/README and docs/ say what happens: each of their code blocks is run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="documents are w
 DOCUMENTS = [path.relative_to(CHECKOUT).as_posix() for path in (CHECKOUT / "docs").rglob("*.md")]
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", *sorted(DOCUMENTS)])
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "examples/README.md", *sorted(DOCUMENTS)])
 def test_code_blocks_do_what_the_document_says(
     document: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

@@ -82,6 +82,13 @@ def test_ages_are_computed() -> None:
     assert all(int(age) == 2026 - int(year) - (day != "01-01") for year, day, age in rows)
 
 
+def test_letters_that_the_output_does_not_have() -> None:
+    """A pipe on Windows has not every letter of a name: such a one becomes a question mark, and all rows are printed."""
+    done = run(PROGRAM, "born in 1990", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "Hanna W?jcik" in done.stdout
+
+
 def test_query_that_is_not_recorded() -> None:
     """A query without a recording is answered with what to do, not with a traceback."""
     done = run(PROGRAM, "who likes tea")
