@@ -23,9 +23,7 @@ from examples.stand_in import running
 from tests.documentation.blocks import read_blocks
 from tests.documentation.runner import CHECKOUT
 
-pytestmark = pytest.mark.skipif(
-    sys.platform == "win32", reason="the steps are for bash, which Windows has under another path"
-)
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the steps are for a runner with the tools of GNU")
 FILE = CHECKOUT / "examples" / "github" / "llm-tests.yml"
 SHOP = '''
 from llm_strategy import llm_strategy
