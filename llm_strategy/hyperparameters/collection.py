@@ -6,7 +6,6 @@ values may leave the module out, as long as one function only answers to the res
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -14,7 +13,15 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, RootModel, SerializeAsAny, ValidationError, model_validator
 
-from llm_strategy.hyperparameters.kinds import FunctionHyperparameters, Made, grow, made_model, problem_text
+from llm_strategy.hyperparameters.kinds import (
+    FunctionHyperparameters,
+    Made,
+    copied,
+    defaults_of,
+    grow,
+    made_model,
+    problem_text,
+)
 from llm_strategy.stays import Block, Stay, Stays
 
 stays: Stays[Hyperparameters] = Stays("llm_strategy_hyperparameters")
@@ -231,10 +238,10 @@ def _by_name(values: Any) -> dict[str, BaseModel]:
         raise TypeError(
             f"hyperparameters are given by function, as in {{'write_essay': {{'style': 'plain'}}}}, not as {values!r}"
         )
-    return {_names(function)[0]: _copied(held) for function, held in values.items()}
+    return {_names(function)[0]: _values_of(held) for function, held in values.items()}
 
 
-def _copied(held: Any) -> BaseModel:
+def _values_of(held: Any) -> BaseModel:
     if isinstance(held, BaseModel):
         return held.model_copy(deep=True)
     if not isinstance(held, Mapping):
@@ -280,7 +287,7 @@ def kind_in(function: Any) -> type[FunctionHyperparameters]:
 
 def _typed(held: BaseModel | None, kind: type[FunctionHyperparameters]) -> FunctionHyperparameters:
     if held is None:
-        made = kind()
+        made = defaults_of(kind)
         for name, value in dict(made).items():
             made.collect(name, value)
         return made
@@ -311,7 +318,7 @@ def values_for(
     """
     with _collecting:
         around = [values.held(kind) for values in _around()]
-        defaults = dict(kind()) | dict(found or {})
+        defaults = dict(defaults_of(kind)) | dict(found or {})
         return {name: _value(around, name, defaults[name]) for name in kind.model_fields if name not in passed}
 
 
@@ -327,7 +334,7 @@ def value_named(kind: type[FunctionHyperparameters], name: str, annotation: Any,
 
 def _value(around: Iterable[FunctionHyperparameters], name: str, default: Any) -> Any:
     given = next((held for held in around if held.is_given(name)), None)
-    value = default if given is None else copy.deepcopy(getattr(given, name))
+    value = default if given is None else copied(getattr(given, name))
     for held in around:
         if not held.is_given(name):
             held.collect(name, value)

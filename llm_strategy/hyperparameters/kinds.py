@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import copyreg
+import enum
 import importlib
 import inspect
 import typing
@@ -12,7 +13,16 @@ from collections.abc import Iterable, Mapping
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    PydanticUserError,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from llm_strategy.signature import display_name
@@ -73,7 +83,13 @@ class FunctionHyperparameters(Made):
     """
 
     model_config = ConfigDict(
-        extra="forbid", validate_assignment=True, validate_default=False, protected_namespaces=(), defer_build=True
+        extra="forbid",
+        validate_assignment=True,
+        validate_default=False,
+        protected_namespaces=(),
+        defer_build=True,
+        # An argument may be of any class, so a default may be, too.
+        arbitrary_types_allowed=True,
     )
 
     __function__: ClassVar[Named]
@@ -125,7 +141,7 @@ class FunctionHyperparameters(Made):
 
     def collect(self, name: str, value: Any) -> None:
         """Note a value from a call, which says nothing about what it is to be."""
-        self.__dict__[name], self._llm_collected[name] = copy.deepcopy(value), copy.deepcopy(value)
+        self.__dict__[name], self._llm_collected[name] = copied(value), copied(value)
 
     def is_of(self, kind: type[FunctionHyperparameters]) -> bool:
         """Whether this is what a class stands for: the function may have been decorated twice."""
@@ -158,6 +174,7 @@ def _found(module: str, qualname: str) -> Any:
 
 copyreg.pickle(_Kind, _reduced)
 
+
 B = TypeVar("B", bound=FunctionHyperparameters)
 
 Fields = Mapping[str, tuple[Any, Any]]
@@ -184,7 +201,7 @@ def kind_of(
             continue
         problem = _problem(parameter, field, names)
         if problem is None:
-            own[field] = _hint(function, parameter), parameter.default
+            own[field] = _hint(function, parameter), _default(parameter.default)
             names[field] = parameter.name
         elif strict:
             raise TypeError(f"{named.place}: the hyperparameter {parameter.name!r} {problem}")
@@ -213,6 +230,35 @@ def _problem(parameter: inspect.Parameter, field: str, names: Mapping[str, str])
     if field.startswith("model_") and hasattr(BaseModel, field):
         return f"has the name of a method of pydantic's models, {field!r}: give it another name"
     return None
+
+
+def copied(value: Any) -> Any:
+    """A copy, so that who changes one changes no other; of what cannot be copied there is one only."""
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # noqa: BLE001  # an object may do anything when it is copied
+        return value
+
+
+def _default(default: Any) -> Any:
+    """A default for pydantic, which copies what it is given."""
+    is_one = not isinstance(default, FieldInfo) and copied(default) is default
+    return Field(default_factory=lambda: default) if is_one and not isinstance(default, _PLAIN) else default
+
+
+_PLAIN = (str, bytes, int, float, complex, bool, tuple, frozenset, enum.Enum, type, type(None))
+
+
+def defaults_of(kind: type[B]) -> B:
+    """What holds where nobody has said anything; raises TypeError where a type does not exist."""
+    try:
+        return kind()
+    except PydanticUserError as error:
+        reason = str(error).splitlines()[0]
+        raise TypeError(
+            f"{kind.__function__.place}: its annotations cannot be evaluated: define the types of its hyperparameters "
+            f"at the top of a module ({reason})"
+        ) from None
 
 
 def _type_name(thing: Any) -> str:
@@ -253,7 +299,7 @@ def _model(name: str, base: type[M], fields: Fields, module: str | None) -> type
 
 def grow(held: FunctionHyperparameters, name: str, annotation: Any, default: Any) -> None:
     """Let an object have one more field. It stays the same object, so that whoever holds it sees the field."""
-    kind = _grown(type(held), name, annotation, copy.deepcopy(default))
+    kind = _grown(type(held), name, annotation, copied(default))
     extra = held.__pydantic_extra__
     object.__setattr__(held, "__class__", kind)
     if extra and name in extra:

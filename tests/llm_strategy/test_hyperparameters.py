@@ -574,3 +574,42 @@ def test_a_default_may_come_from_a_factory() -> None:
 
     with Hyperparameters():
         assert f() == f() == [1]
+
+
+# Values that are no plain data
+
+
+class Client:
+    """What can be neither copied nor written as JSON."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+CLIENT = Client()
+
+
+@track_hyperparameters
+def ask(_client: Client = CLIENT) -> Client:
+    return _client
+
+
+@track_hyperparameters
+def unheard_of(_x: Unheard = 1) -> int:  # type: ignore[name-defined]  # noqa: F821  # that is the point
+    return _x
+
+
+def test_a_default_may_be_any_object() -> None:
+    """There is one of what cannot be copied; only JSON knows no form for it."""
+    with Hyperparameters() as h:
+        assert ask() is CLIENT
+        assert h[ask].client is CLIENT
+    with pytest.raises(ValueError, match="Unable to serialize unknown type"):
+        h.model_dump_json()
+
+
+def test_a_type_that_does_not_exist_is_told_when_it_is_needed() -> None:
+    """In a block; elsewhere the function works."""
+    assert unheard_of() == 1
+    with Hyperparameters(), pytest.raises(TypeError, match=r"unheard_of \(.* annotations cannot be evaluated"):
+        unheard_of()
