@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llm_strategy import engine
+from llm_strategy import engine, observers
 from llm_strategy.canonical import FrozenJSON
 from llm_strategy.context import Ask, CallSite, Turn
 from llm_strategy.engine import Options
@@ -16,6 +16,7 @@ from llm_strategy.models.settings import normalized
 from llm_strategy.stream import AsyncStream, Stream
 from llm_strategy.stream.effects import Begin, Closed, Out, Steps
 from llm_strategy.stream.reception import Reception
+from llm_strategy.stream.telling import Telling
 from llm_strategy.tracebacks import short_traceback
 from llm_strategy.values import Request, Response
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ChatModelAsLLM", "LLMAsChatModel", "as_chat_model"]
 
-_SITE = CallSite("as_chat_model")
+_NAME = "as_chat_model"
+_SITE = CallSite(_NAME)
 
 
 def as_chat_model(model: Any = None, **settings: Any) -> StrategyChatModel:
@@ -57,20 +59,20 @@ class _LoggedModel:
     def ask(self, asked: Asked) -> Response:
         __tracebackhide__ = True
         with short_traceback:
-            request, options = self._request(asked)
-            response: Response = engine.run(_steps(request), options, _SITE)
-            return response
+            reading = _Reading(*self._request(asked))
+            engine.run(reading.at_once(), reading.options, _SITE)
+            return reading.response
 
     async def aask(self, asked: Asked) -> Response:
         __tracebackhide__ = True
         with short_traceback:
-            request, options = self._request(asked)
-            response: Response = await engine.arun(_steps(request), options, _SITE)
-            return response
+            reading = _Reading(*self._request(asked))
+            await engine.arun(reading.at_once(), reading.options, _SITE)
+            return reading.response
 
     def stream(self, asked: Asked) -> Generator[str | Response, None, None]:
         reading = _Reading(*self._request(asked))
-        stream: Stream[str] = Stream(reading.steps(), "as_chat_model")
+        stream: Stream[str] = Stream(reading.steps(), _NAME)
         try:
             yield from stream
         finally:
@@ -79,7 +81,7 @@ class _LoggedModel:
 
     async def astream(self, asked: Asked) -> AsyncGenerator[str | Response, None]:
         reading = _Reading(*self._request(asked))
-        stream: AsyncStream[str] = AsyncStream(reading.steps(), "as_chat_model")
+        stream: AsyncStream[str] = AsyncStream(reading.steps(), _NAME)
         try:
             async for piece in stream:
                 yield piece
@@ -96,25 +98,32 @@ class _LoggedModel:
         return Request(source.name if source else None, messages, None, tools, options.settings), options
 
 
-def _steps(request: Request) -> engine.Steps:
-    turn = yield request
-    assert turn.call is not None
-    return turn.call.response
-
-
 class _Reading:
-    """An answer that is read as it arrives, and the whole of it afterwards."""
+    """An answer that is read, whole or as it arrives; `response` is all of it afterwards."""
 
     response: Response
 
     def __init__(self, request: Request, options: Options) -> None:
-        self._ask = Ask(request, options.source, _SITE)
+        self.options = options
+        self._request = request
 
-    def _enter(self) -> Turn:
-        return engine.scope().enter(self._ask)
+    def at_once(self) -> engine.Steps:
+        """Ask, and give the text."""
+        turn = yield self._request
+        assert turn.call is not None
+        self.response = turn.call.response
+        return self.response.content
 
     def steps(self) -> Steps:
-        reception = Reception(self._enter())
+        """Ask, and give the text as it arrives."""
+        ask, scope = Ask(self._request, self.options.source, _SITE), engine.scope()
+        if not observers.listening:
+            return self._received(lambda: scope.enter(ask))
+        told = Telling(_NAME, _SITE)
+        return told.steps(self._received(lambda: told.enter(scope, ask)))
+
+    def _received(self, enter: Callable[[], Turn]) -> Steps:
+        reception = Reception(enter())
         try:
             yield Begin(reception.turn)
             while (piece := (yield from reception.next())) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import pickle
 import subprocess
 import sys
@@ -35,6 +36,7 @@ from llm_strategy import (
     call_log,
     llm_strategy,
     override,
+    tracing,
     use_cassette,
 )
 from llm_strategy.adapters import ChatModelAsLLM, LLMAsChatModel, as_chat_model
@@ -373,6 +375,18 @@ def test_what_it_is_asked_is_in_the_log():
         )
     assert [message.content for message in calls[0].request.messages] == ["Be brief.", "Hello"]
     assert calls[0].response.content == "World"
+
+
+def test_it_is_in_traces(tmp_path: Path):
+    """Whole answers and streams are calls of `as_chat_model`."""
+    chat = as_chat_model(ScriptedModel(lambda _: ["To", "ron", "to"]))
+    with tracing.trace(tmp_path / "trace.jsonl"):
+        chat.invoke("a")
+        assert [chunk.text for chunk in chat.stream("b") if chunk.text] == ["To", "ron", "to"]
+    spans = (tmp_path / "trace.jsonl").read_text().splitlines()
+    told = [json.loads(span) for span in spans]
+    # Each stands there twice: when it begins, and with all that it said when it has ended.
+    assert len({span["id"] for span in told if span.get("name") == "as_chat_model"}) == 2
 
 
 def test_adapters_pickle():

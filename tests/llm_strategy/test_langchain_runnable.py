@@ -29,6 +29,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from llm_strategy import (
     CassetteMiss,
+    Hyperparameters,
     PromptError,
     ReplyError,
     Request,
@@ -603,6 +604,10 @@ def test_arguments_with_an_underscore_are_none_of_the_models_business():
         raise NotImplementedError
 
     assert write.as_tool().args.keys() == {"task"}
+    with Hyperparameters() as h:
+        write("a")
+        h[write].style = "fancy"
+        assert write.as_tool().invoke("a") == write.as_runnable().invoke("a") == write("a", "fancy")
     assert write.as_runnable().invoke({"task": "a", "_style": "b"}) == write("a", "b")
 
 
