@@ -9,7 +9,7 @@ from llm_strategy.blobs import identified
 from llm_strategy.canonical import canonical
 from llm_strategy.log import Call
 from llm_strategy.models.langchain.messages import to_messages
-from llm_strategy.values import JSON, Message, Part, Response, TextPart, ToolCallPart
+from llm_strategy.values import JSON, Message, Part, Response, TextPart
 from llm_strategy.wire.envelope import HTTPResponse
 
 
@@ -121,9 +121,8 @@ def _answer(response: Response) -> tuple[Part, ...]:
     """All that was answered; a model may say nothing and only call tools."""
     if isinstance(response, HTTPResponse) and response.parts:
         return tuple(response.parts)
-    calls: tuple[ToolCallPart, ...] = getattr(response, "tool_calls", ())
-    said = (TextPart(response.content),) if response.content or not calls else ()
-    return (*said, *calls)
+    said = (TextPart(response.content),) if response.content or not response.tool_calls else ()
+    return (*said, *response.tool_calls)
 
 
 def _identity(message: Message, ids: dict[str, str]) -> object:

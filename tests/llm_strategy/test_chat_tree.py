@@ -6,7 +6,6 @@ import base64
 import json
 import pickle
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -258,11 +257,8 @@ def test_a_tree_pickles():
 def test_an_answer_that_only_calls_tools_goes_on_with_what_the_tools_answer():
     """The next turn's request repeats the answer, in a cassette under other ids: that is one node."""
     question, calls, _ = _calling("toolu")
-    first = Call("0" * 64, 1, None, Request("m", (question,)), Response("", finish_reason="tool_call"))
-    response = first.response
-    if "tool_calls" not in response.__dataclass_fields__:
-        pytest.skip("responses hold no tool calls yet")
-    first = replace(first, response=replace(response, tool_calls=calls.parts))
+    answer = Response("", finish_reason="tool_call", tool_calls=calls.parts)
+    first = Call("0" * 64, 1, None, Request("m", (question,)), answer)
     renamed = _calling("call")
     second = Call("1" * 64, 1, None, Request("m", renamed), Response("6"))
     assert [message["role"] for message in get_tracked_chats([first, second])["messages"]] == [
