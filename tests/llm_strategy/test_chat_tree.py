@@ -318,8 +318,8 @@ def test_prompts_of_one_function_are_told_by_their_arguments(tmp_path: Path, cap
         add(2, "Bearer " + "k" * 40)
     assert _show(tmp_path) == 0
     out = capsys.readouterr().out
-    assert "├─ user: a = 1\n│  assistant: " in out
-    assert "└─ user: a = 2\n   assistant: " in out
+    assert "├─ user: def add(a: int, b: str) -> int ... a = 1\n│  assistant: " in out
+    assert "└─ user: def add(a: int, b: str) -> int ... a = 2\n   assistant: " in out
     assert "\x1b" not in out
     assert "kkkk" not in out
 
