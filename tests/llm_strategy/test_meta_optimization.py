@@ -132,12 +132,14 @@ def test_a_changed_prompt_is_told(tmp_path: Path) -> None:
 
 
 def test_a_picture_is_drawn(tmp_path: Path) -> None:
-    """`--chart` writes the scores as a picture, with a dot for each run."""
+    """`--chart` writes the scores as a picture, with a dot for each run; the one in the documentation is made so."""
     done = run("--chart", tmp_path / "scores.svg")
     assert done.returncode == 0, done.stderr
     drawn = ET.parse(tmp_path / "scores.svg").getroot()
     rows = [row for row in table(done.stdout).splitlines() if row.endswith(("the defaults", "True")) or "=" in row]
     assert len(drawn.findall(".//{*}circle")) == len([row for row in rows if not row.startswith("best")])
+    shown = FOLDER.parents[1] / "docs" / "images" / "meta-optimization.svg"
+    assert shown.read_text(encoding="utf-8") == (tmp_path / "scores.svg").read_text(encoding="utf-8")
 
 
 # Interruptions
