@@ -261,8 +261,8 @@ class CustomerApp(App[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002  # textual's own
         if action == "focus_search":
             return not self.query_one(Input).has_focus
-        # A recording holds one set of customers.
-        return action != "load" or self._mode != "replay" or not self._database.customers
+        # A recording holds one set of customers, which another load would bring again.
+        return action != "load" or self._mode in ("live", "all") or not self._database.customers
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
