@@ -307,11 +307,17 @@ async def test_an_age_that_is_not_known() -> None:
             assert re.search(r"The age of (Ana Lima|Ben Kay) is not known", opened.text)
 
 
-async def test_recording_from_the_screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is asked in the mode of `--record` is replayed afterwards, and offered as recorded."""
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cassette that may be recorded into, in the place of the one in the repository."""
     copy = Path(shutil.copy(CASSETTE, tmp_path))
     monkeypatch.setattr(customer_database, "CASSETTE", copy)
     monkeypatch.setattr(customer_database_app, "CASSETTE", copy)
+    return copy
+
+
+async def test_recording_from_the_screen(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked in the mode of `--record` is replayed afterwards, and offered as recorded."""
     before = len(Cassette(copy))
     with running() as base_url:
         monkeypatch.setenv("OPENAI_BASE_URL", base_url)
@@ -327,7 +333,7 @@ async def test_recording_from_the_screen(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(Cassette(copy)) == before + 1
 
 
-async def test_other_customers_are_for_a_model_only() -> None:
+async def test_other_customers_are_for_a_model_only(copy: Path) -> None:
     """A recording holds one set of customers: there the key is missing, with a model alone it makes up new ones."""
     for mode in ("replay", "new"):
         async with screen(mode) as opened:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import struct
 import subprocess
 import sys
-import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from examples.stand_in import running
 from tests.llm_strategy.programs import plain_environment
-from tests.llm_strategy.test_review_terminal import ended, heard
+from tests.llm_strategy.test_review_terminal import ended, fcntl, heard, pty, termios
 
-pty = pytest.importorskip("pty", reason="terminals are those of POSIX")
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, str(ROOT / "examples" / "customer_database_app.py")]
 
