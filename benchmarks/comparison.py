@@ -23,6 +23,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
 
+import http_costs
 from comparison_probes import CLIENTS, RECORDERS
 from figures import header
 
@@ -147,10 +148,9 @@ def run() -> dict[str, Mapping[str, object]]:
 
 
 def _ground() -> dict[str, str]:
-    versions = dict(pinned.split("==") for pinned in (*PEERS, IN_PROCESS[0]))
+    versions = dict(pinned.split("==") for pinned in (*http_costs.PEERS, *PEERS, IN_PROCESS[0]))
     here = header("llm-strategy", "vcrpy", "openai", "httpx", "requests", "aiohttp", "boto3")
     here = {name: value for name, value in here.items() if name not in ("machine", "system", "python")}
-    here["pytest-recording"] = "0.14.1"
     here["llm-strategy"] = version("llm-strategy")
     day = datetime.now(UTC).date().isoformat()
     return {**here, **versions, "Python": platform.python_version(), "system": platform.system(), "day": day}
