@@ -61,7 +61,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         ignoring = folder / ".gitignore"
         if not ignoring.exists():
-            ignoring.write_text("*\n")
+            ignoring.write_text("*\n", "utf-8")
 
 
 def release(cassette: Path) -> None:

@@ -125,7 +125,7 @@ class CassetteFile:
             ignoring = folder / ".gitignore"
             if not ignoring.exists():
                 folder.mkdir(parents=True, exist_ok=True)
-                ignoring.write_text("*\n")
+                ignoring.write_text("*\n", "utf-8")
         return FileLock(folder / f"{self.path.name}.{name}", timeout=timeout, thread_local=False)
 
     def check_writable(self) -> None:
