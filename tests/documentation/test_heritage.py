@@ -53,7 +53,8 @@ def test_every_row_has_a_counterpart_and_a_test() -> None:
     for heading, cells in rows():
         if len(cells) > 2:
             assert all(cells), (heading, cells)
-            assert LINK.fullmatch(cells[-1]), (heading, cells)
+            assert LINK.sub("", cells[-1]).strip(", ") == "", (heading, cells)
+            assert LINK.search(cells[-1]), (heading, cells)
 
 
 def counterparts() -> list[str]:
