@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from contextlib import suppress
-from contextvars import ContextVar, Token
+from contextvars import Token
 from typing import Any, Self, TypeVar
 
 from llm_strategy import observers
 from llm_strategy.observers import Observer, Step
-from llm_strategy.stays import in_loop
+from llm_strategy.stays import Stay, Stays
 from llm_strategy.tracing.decoration import decorated
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_variable: ContextVar[Block | None] = ContextVar("llm_strategy_traced_block", default=None)
-
-_open: list[Block] = []
-"""The blocks of this process that are open."""
 
 
 class Block:
@@ -31,12 +24,8 @@ class Block:
     """
 
     def __init__(self) -> None:
-        self.closed = False
-        self.outer: Block | None = None
-        self.thread = 0
-        self.in_main = self.in_loop = False
         self._sink: Observer | None = None
-        self._token: Token[Block | None] | None = None
+        self._stay: tuple[Stay[Block], Token[Stay[Block] | None]] | None = None
 
     def _opened(self) -> Observer:
         """What gets the steps of the block, which begins here."""
@@ -50,26 +39,19 @@ class Block:
         raise NotImplementedError
 
     def __enter__(self) -> Self:
-        if self._token is not None:
+        if self._stay is not None:
             name = type(self).__name__
             raise RuntimeError(f"this {name} was entered before: each block needs a new one, as in `with {name}(...):`")
         self._sink = self._opened()
-        self.outer = _variable.get()
-        self.thread, self.in_loop = threading.get_ident(), in_loop()
-        self.in_main = threading.current_thread() is threading.main_thread()
-        self._token = _variable.set(self)
-        _open.append(self)
+        stay: Stay[Block] = Stay(self, _stays.current())
+        self._stay = stay, _stays.enter(stay)
         observers.listening.append(self)
         return self
 
     def __exit__(self, *error: object) -> None:
-        assert self._token is not None
-        self.closed = True
-        _open.remove(self)
+        assert self._stay is not None
+        _stays.leave(*self._stay)
         observers.listening.remove(self)
-        with suppress(ValueError):
-            # Left in another context than entered: an async fixture.
-            _variable.reset(self._token)
         self._closed()
 
     async def __aenter__(self) -> Self:
@@ -102,21 +84,10 @@ class Block:
         """Whether a step that begins here and now is one of the block's."""
         if step.parent is not None and self in step.parent.marks:
             return True
-        found = _here()
-        while found is not None and found is not self:
+        found = _stays.current()
+        while found is not None and found.value is not self:
             found = found.outer
-        return found is self
+        return found is not None
 
 
-def _here() -> Block | None:
-    found = _variable.get()
-    while found is not None and found.closed:
-        # Event loops and fixtures carry contexts further than the block reaches.
-        found = found.outer
-    if found is not None:
-        return found
-    thread = threading.get_ident()
-    outside_tasks = [block for block in list(_open) if not block.in_loop]
-    own = [block for block in outside_tasks if block.thread == thread]
-    reaching = own or [block for block in outside_tasks if block.in_main]
-    return reaching[-1] if reaching else None
+_stays: Stays[Block] = Stays("llm_strategy_traced_block")
