@@ -105,7 +105,11 @@ def _told(error: Exception) -> str:
         raise error
     if isinstance(error, WrongCall):
         return str(error)
-    return _ADDRESS.sub("at 0x...", scrub(f"{type(error).__name__}: {error}")).removesuffix(": ")
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  # a class of the program's own, whose `__str__` fails in its turn
+        text = ""
+    return _ADDRESS.sub("at 0x...", scrub(f"{type(error).__name__}: {text}")).removesuffix(": ")
 
 
 def _whole(value: Any) -> Any:

@@ -221,6 +221,19 @@ def test_credentials_and_addresses_in_errors_are_not_told(monkeypatch: pytest.Mo
     assert told.endswith("at <object object at 0x...>")
 
 
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise AttributeError("no text")
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_an_error_that_cannot_be_written_is_told_by_its_class(asynchronous: bool) -> None:
+    """An exception whose `__str__` fails does not take the place of an answer."""
+    model = ScriptedModel([{"fail": {}}, reply("sorry")])
+    assert ask(model, asynchronous, [raising(Unspeakable())]) == "sorry"
+    assert results(model.requests[1]) == ["Unspeakable"]
+
+
 def test_the_loop_is_bounded() -> None:
     """A model that calls tools for ever is an error that says how many turns it had and which tools it called."""
     model = ScriptedModel(lambda request: {"stock": [{"name": "lamp"}, {"name": "chair"}]})
