@@ -7,6 +7,7 @@ values may leave the module out, as long as one function only answers to the res
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, Self
@@ -85,6 +86,8 @@ class Hyperparameters(RootModel[dict[str, SerializeAsAny[BaseModel]]]):
     _block: Block[Hyperparameters] = PrivateAttr(default_factory=Block)
     _taken: dict[str, str] = PrivateAttr(default_factory=dict)
     """Names without a module, and the function that has taken the values under each."""
+    _unsaid: set[str] = PrivateAttr(default_factory=set)
+    """The functions for which nothing was given when they were first called."""
 
     def __init__(self, values: Any = None, /, **named: Any) -> None:
         # pydantic hands what it validates over as keywords; a function may have the name of the only parameter.
@@ -109,17 +112,40 @@ class Hyperparameters(RootModel[dict[str, SerializeAsAny[BaseModel]]]):
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._leave(any(error))
+
+    def _leave(self, is_failing: bool) -> None:
         self._block.leave(stays)
-        if not self._block:
-            with _collecting:
-                for held in self._typed():
-                    held.keep()
+        if self._block:
+            return
+        with _collecting:
+            for held in self._typed():
+                held.keep()
+            misnamed = [*self._misnamed()]
+            self._unsaid.clear()
+        if is_failing:
+            return
+        for name, called in misnamed:
+            warnings.warn(
+                f"the hyperparameters for {name!r} were not used, since that function was not called; {called} was, "
+                f"and had its defaults: if they are meant for it, give them under {called!r}, or under the name "
+                "without module",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    def _misnamed(self) -> Iterator[tuple[str, str]]:
+        """Names whose values no function has taken, each with one of the same name in another module that had none."""
+        for name, held in self.root.items():
+            module, _, qualname = name.rpartition(":")
+            if module and isinstance(held, Untyped):
+                yield from ((name, called) for called in sorted(self._unsaid) if called.endswith(f":{qualname}"))
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
 
     async def __aexit__(self, *error: object) -> None:
-        self.__exit__()
+        self._leave(any(error))
 
     # Values by function
 
@@ -158,6 +184,8 @@ class Hyperparameters(RootModel[dict[str, SerializeAsAny[BaseModel]]]):
         held = self.root.get(named.key)
         if held is None:
             held = self._named_without_module(kind)
+            if held is None:
+                self._unsaid.add(named.key)
         if not isinstance(held, FunctionHyperparameters) or not held.is_of(kind):
             held = self.root[named.key] = _typed(held, kind)
         return held

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import threading
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
@@ -447,6 +448,33 @@ def test_functions_of_one_name_in_two_modules_are_told_apart() -> None:
         assert one() == 7
         with pytest.raises(TypeError, match=r"'f' are those of shop\.one:f, and shop\.two:f goes by that name too"):
             two()
+
+
+def test_values_for_a_function_of_another_module_do_not_pass_unnoticed() -> None:
+    """What a program saves as `__main__:f` is not for the `f` that another one imports; who enters it is told so, once."""
+    f, other = function_named("f", "shop.one"), function_named("g", "shop.one")
+    saved = '{"__main__:f": {"x": 5}}'
+    told = r"for '__main__:f' were not used, .* shop\.one:f was, .* give them under 'shop\.one:f', or"
+    with pytest.warns(UserWarning, match=told) as caught, Hyperparameters.model_validate_json(saved) as h:
+        assert f() == 1
+    assert [warning.filename for warning in caught] == [__file__]
+
+    async def wait() -> int:
+        async with Hyperparameters.model_validate_json(saved):
+            return int(f())
+
+    with pytest.warns(UserWarning, match=told) as caught:
+        assert asyncio.run(wait()) == 1
+    assert [warning.filename for warning in caught] == [__file__]
+    with warnings.catch_warnings(action="error"):
+        with h:
+            assert f() == 1
+        with Hyperparameters.model_validate_json(saved):
+            assert other() == 1
+        with Hyperparameters({"__main__:f": {"x": 5}, "shop.one:f": {"x": 6}}):
+            assert f() == 6
+        with pytest.raises(ZeroDivisionError), Hyperparameters.model_validate_json(saved):
+            1 / (f() - 1)
 
 
 def test_hyperparameters_may_have_the_names_of_methods_and_keywords() -> None:
