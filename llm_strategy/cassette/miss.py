@@ -58,7 +58,10 @@ def explain(scope: CassetteScope, ask: Ask, occurrence: int) -> CassetteMiss:
     if ask.site.function is not None and file is not None:
         head.append(f"made at {shown(file)}:{line}")
     reason = _reason(scope, ask, occurrence)
-    text = "\n".join([*head, "", *reason.lines, "", *_mend(scope, ask, occurrence)])
+    torn = []
+    if scope.rules.refusal is None and scope.file.torn:
+        torn = ["", f"{shown(scope.path)}: the last document is torn and was passed over; it may have held this call"]
+    text = "\n".join([*head, "", *reason.lines, *torn, "", *_mend(scope, ask, occurrence)])
     return CassetteMiss(
         conceal(text),
         request=ask.request,

@@ -255,6 +255,20 @@ def test_a_torn_last_document_is_dropped_and_recording_goes_on(share: float, tmp
     assert len(Cassette(path)) == 3
 
 
+def test_a_miss_says_that_the_last_document_is_torn(tmp_path: Path) -> None:
+    """Who looks for a call that a crash cut off is not left to wonder where it went."""
+    path = tmp_path / "x.yaml"
+    record(path, 1, 2)
+    said = "the last document is torn and was passed over; it may have held this call"
+    with pytest.raises(CassetteMiss) as whole:
+        replay(path, 3)
+    assert said not in str(whole.value)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(CassetteMiss) as torn:
+        replay(path, 2)
+    assert f"x.yaml: {said}" in str(torn.value)
+
+
 def test_a_file_that_was_torn_at_any_place_can_be_recorded_into(tmp_path: Path) -> None:
     """In the header too, where nothing has been recorded yet."""
     path = tmp_path / "x.yaml"
