@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from pydantic import BaseModel
+
 from llm_strategy.blobs import identified
 from llm_strategy.canonical import canonical
 from llm_strategy.log import Call
@@ -37,8 +39,15 @@ class ChatTree:
         them or instead conversations: `ChatChain`s, or lists of messages in any form that a `ChatChain` takes. Raises
         TypeError for anything else.
         """
+        conversations = getattr(calls, "calls", calls)
+        if isinstance(conversations, BaseModel) or not isinstance(conversations, Iterable):
+            # In 2.2 a wrapped model remembered what it was asked; models of LangChain iterate over their fields.
+            raise TypeError(
+                f"a {type(calls).__name__} does not hold what was asked: "
+                "give the calls of a block, `with call_log() as calls:`, or a list of conversations"
+            )
         tree = cls()
-        for conversation in getattr(calls, "calls", calls):
+        for conversation in conversations:
             tree.insert(conversation_of(conversation))
         return tree
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from langchain_core.language_models import FakeListChatModel
 
 from llm_strategy import (
     Call,
@@ -152,6 +153,13 @@ def test_what_is_no_conversation_is_refused_with_what_to_give(wrong: list[object
     """One conversation in place of a list of them is a mistake that is named."""
     with pytest.raises(TypeError, match=r"is no (call and no conversation: give a list|message: give)"):
         ChatTree.of(wrong)
+
+
+@pytest.mark.parametrize("wrong", [ChatChain(None, []), ScriptedModel([]), FakeListChatModel(responses=[]), None])
+def test_what_2_2_had_wrapped_is_refused_with_what_remembers_now(wrong: object):
+    """A chain or a model, which `get_tracked_chats` took when a wrapper remembered its conversations."""
+    with pytest.raises(TypeError, match=rf"^a {type(wrong).__name__} does not hold what was asked: .*call_log"):
+        get_tracked_chats(wrong)
 
 
 def _calling(name: str) -> tuple[Message, ...]:
