@@ -68,7 +68,7 @@ def _show(named: list[tuple[str, list[Node]]]) -> None:
 
 
 def _text(row: Row) -> str:
-    function = [] if row.function is None else [_called(row.function)]
+    function = [] if row.function is None else [_called(row.function, _tool_calls(row.span))]
     return "  ".join([*function, _title(row.span), *_facts(row.span)])
 
 
@@ -82,13 +82,19 @@ def _title(span: Mapping[str, JSON]) -> str:
             return str(span["name"])
 
 
-def _called(span: Mapping[str, JSON]) -> str:
+def _tool_calls(call: Mapping[str, JSON]) -> str:
+    """What an answer asks for, in the words of a transcript."""
+    parts = [part for part in call.get("answer") or () if part.get("type") == "tool_call"]
+    return " ".join(f"[calls the tool {part.get('name')}] {_short(part.get('arguments'))}" for part in parts)
+
+
+def _called(span: Mapping[str, JSON], tool_calls: str = "") -> str:
     """A function or a tool with what it was given and what came of it, as far as that is known."""
     given, result = span.get("arguments"), span.get("result")
     if isinstance(given, Mapping):
         given = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in given.items()]
     listed = f"({_short(', '.join(map(str, given)))})" if isinstance(given, list) else ""
-    returned = "" if result is None else f" -> {_short(_value(result))}"
+    returned = "" if result is None else f" -> {_short(tool_calls if result == '' else _value(result))}"
     return f"{span['name']}{listed}{returned}"
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from llm_strategy import ScriptedModel, tracing
+from llm_strategy import Response, ScriptedModel, tracing
+from llm_strategy.adapters import as_chat_model
 from llm_strategy.cli import main
+from llm_strategy.values import ToolCallPart
 from tests.llm_strategy.traced import add, forecast, retried
 
 
@@ -45,6 +47,22 @@ def test_the_tree_has_a_row_for_all_that_says_something(path: Path, capsys: pyte
         "  scripted  asked  0.000 s\n"
     )
     assert shown(capsys, "--last", str(path)).startswith("forecast")
+
+
+def test_a_model_in_a_chain_that_only_calls_tools_says_so(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The tool is one of LangChain, which has no row; an answer that is empty, or no text, is shown as it is."""
+    calls = [ToolCallPart("call_1", "weather", {"city": "Paris"}), ToolCallPart("call_2", "weather", {"city": "Rome"})]
+    model = ScriptedModel([Response("", finish_reason="tool_call", tool_calls=tuple(calls)), ""])
+    with tracing.trace(path):
+        as_chat_model(model).invoke("Weather?")
+        as_chat_model(model).invoke("Nothing?")
+        add.with_options(model=ScriptedModel(['{"return_value": 0}']))(0, 0)
+    assert shown(capsys, str(path)) == (
+        'as_chat_model -> [calls the tool weather] {"city": "Paris"} [calls the tool weather] {"city": "Rome"}'
+        "  scripted  asked  0.000 s\n"
+        "as_chat_model ->   scripted  asked  0.000 s\n"
+        "add(a = 0, b = 0) -> 0  scripted  asked  0.000 s\n"
+    )
 
 
 def test_as_json_each_span_has_its_children(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
