@@ -10,6 +10,7 @@ from pathlib import Path
 
 from llm_strategy.cli.outcome import CORRUPT, GOOD, complain
 from llm_strategy.cli.paint import Paint
+from llm_strategy.cli.places import counted
 from llm_strategy.difference.hunks import visible
 from llm_strategy.redaction import each_text, scrub
 from llm_strategy.report.trees import trees_of_report
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     except (TraceError, OSError) as error:
         return complain(arguments.file, error)
     if trace.unreadable:
-        print(f"{arguments.file}: {trace.unreadable} lines cannot be read and are left out", file=sys.stderr)
+        print(f"{arguments.file}: left out what cannot be read: {counted(trace.unreadable, 'line')}", file=sys.stderr)
     if arguments.last:
         named = named[-1:]
     if arguments.json:

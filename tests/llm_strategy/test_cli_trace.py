@@ -86,7 +86,10 @@ def test_what_was_cut_is_passed_over_and_counted(path: Path, capsys: pytest.Capt
     ]
     with path.open("a") as file:
         file.write("\n".join(map(json.dumps, loop)) + '\n[1]\n{"id": 1}\n{"id": "half')
-    rows = shown(capsys, str(path), code=5).splitlines()
+    assert main(["trace", str(path)]) == 5
+    captured = capsys.readouterr()
+    assert captured.err == f"{path}: left out what cannot be read: 3 lines\n"
+    rows = captured.out.splitlines()
     assert rows[0].startswith("add(a = 1, b = 2) -> 3")
     assert rows[1:] == ["a  not finished", "b  not finished", "c  not finished"]
 
