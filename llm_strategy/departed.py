@@ -13,7 +13,7 @@ _NOW = {
     "llm_strategy.cached_chat_model": "record calls into a cassette: pytest --llm-record, or use_cassette",
     "llm_strategy.testing": "write: from llm_strategy import ScriptedModel, or record answers: pytest --llm-record",
     "llm_hyperparameters": "write: from llm_strategy import track_hyperparameters, Hyperparameters, Hyperparameter, "
-    "hyperparameters_scope, ChatTree",
+    "hyperparameters_scope, ChatTree, get_tracked_chats",
 }
 
 
