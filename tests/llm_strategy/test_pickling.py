@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +15,16 @@ import cloudpickle
 import pytest
 from pydantic import BaseModel
 
-from llm_strategy import ChatChain, Message, OpenAIModel, ScriptedModel, llm_function, llm_strategy, override
+from llm_strategy import (
+    ChatChain,
+    Message,
+    OpenAIModel,
+    ScriptedModel,
+    llm_explicit_function,
+    llm_function,
+    llm_strategy,
+    override,
+)
 from tests.llm_strategy.programs import output, run
 
 
@@ -103,6 +113,18 @@ def count(text: str) -> int:
     raise NotImplementedError
 
 
+@llm_function
+def summed(model: Any, a: int, b: int) -> int:
+    """Add them."""
+    raise NotImplementedError
+
+
+@llm_explicit_function
+def described(model: Any, thing: Pydantic) -> str:
+    """Describe it."""
+    raise NotImplementedError
+
+
 CLASSES = {"Impl": Impl, "ByLambda": ByLambda, "Decorated": Decorated, "Derived": Derived, "Twice": Twice}
 CLASSES |= {"nameless, twice": llm_strategy("stub:")(llm_strategy("openai:other")(Interface))}
 CLASSES |= {f"nameless {cls.__name__}": cls for cls in OTHERS}
@@ -157,6 +179,15 @@ def test_a_function_that_can_be_imported_pickles_by_its_name(dumps: Callable[...
     """Whatever its model is made of: here a lock and a lambda."""
     assert through(dumps, count) is count
     assert through(dumps, Decorated) is Decorated
+
+
+@pytest.mark.parametrize("function", [summed, described])
+def test_a_function_that_is_given_its_model_is_a_function(function: Callable[..., Any]) -> None:
+    """It pickles by its name and has the signature that was written, where 2.2 had an object in its place."""
+    assert through(pickle.dumps, function) is function
+    assert inspect.isfunction(function)
+    assert inspect.signature(function) == inspect.signature(inspect.unwrap(function))
+    assert next(iter(inspect.signature(function).parameters)) == "model"
 
 
 def test_a_model_that_was_asked_pickles() -> None:
