@@ -81,7 +81,7 @@ class CassetteMiss(BaseException):
     Not an `Exception`, so that no retry loop or fallback swallows it. `request` is what was asked,
     `function` the qualified name of the decorated function, `causes` what differs from the nearest
     recording, each as a short phrase, and `diff` all of it as a unified diff; `nearest` is the place of that
-    recording, as "file:line". `file` and `line` are those of the function's docstring, or of the call where no
+    recording, as `file:line`. `file` and `line` are those of the function's docstring, or of the call where no
     decorated function made it. `command` records what is missing; it is empty where none does.
     """
 

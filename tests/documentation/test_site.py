@@ -83,3 +83,10 @@ def test_a_table_of_names_brings_their_docstrings() -> None:
     assert shown.count(".. py:function:: llm_function(function: Any") == 1
     assert ".. py:data:: Volatile\n" in shown
     assert shown.endswith("\nrest")
+
+
+def test_each_link_leads_to_a_page_that_is_there(site: Path) -> None:
+    """What a docstring has in quotation marks is no address, though it may look like one."""
+    for path in site.rglob("*.html"):
+        for target in re.findall(r'<a [^>]*href="([^"#?]+)', path.read_text("utf-8")):
+            assert target.startswith(("https://", "http://")) or (path.parent / target).exists(), (path.name, target)
