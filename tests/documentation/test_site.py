@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.documentation.runner import CHECKOUT
 from tests.documentation.test_documents import DOCUMENTS
 
 DOCS = CHECKOUT / "docs"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +92,21 @@ def test_each_link_leads_to_a_page_that_is_there(site: Path) -> None:
     for path in site.rglob("*.html"):
         for target in re.findall(r'<a [^>]*href="([^"#?]+)', path.read_text("utf-8")):
             assert target.startswith(("https://", "http://")) or (path.parent / target).exists(), (path.name, target)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium to open the pages with")
+@pytest.mark.parametrize("width", [400, 1400])
+def test_a_page_is_as_wide_as_the_window_and_a_row_of_a_table_no_higher(site: Path, width: int) -> None:
+    """In a real browser: long names in a table leave room for the words beside them; what is too wide scrolls by itself."""
+    browsers = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
+    measure = """() => [document.documentElement.scrollWidth,
+                        Math.max(0, ...[...document.querySelectorAll("tr")].map((row) => row.offsetHeight))]"""
+    with browsers.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": width, "height": 1200})
+        for path in sorted(site.rglob("*.html")):
+            page.goto(path.as_uri(), wait_until="domcontentloaded")
+            wide, high = page.evaluate(measure)
+            assert wide <= width, path.name
+            assert high <= 1200, path.name
+        browser.close()
