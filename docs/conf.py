@@ -42,6 +42,7 @@ add_module_names = False
 toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
+pygments_dark_style = "a11y-high-contrast-dark"  # furo's own underlines names, as if they led somewhere
 html_title = "llm-strategy"
 html_last_updated_fmt = None  # one text, one page: the day of its building is no part of it
 html_show_sphinx = False
