@@ -254,3 +254,15 @@ def test_the_release_on_github_has_notes_and_files(checkout: Path, tag: str, pre
     expected = f"release create {tag} dist/a.whl --verify-tag --title {tag} --notes-file {notes}"
     assert said == expected + (" --prerelease\n" if preliminary else "\n")
     assert "About it." in notes.read_text("utf-8") or tag == "v3.1.0"
+
+
+def test_who_installs_it_by_its_name_gets_this_version() -> None:
+    """pip passes over an alpha that is not named, and would install 2.2 without a word."""
+    documents = [CHECKOUT / "README.md", *(CHECKOUT / "docs").rglob("*.md"), *(CHECKOUT / "examples").rglob("*.yml")]
+    # Commands of whoever begins; what is added later finds this version installed, which pip keeps.
+    command = re.compile(
+        r"^ *(?:\$|- run:|run:|-) .*pip install .*?\"(llm-strategy\[[^\"]*\btest\][^\"]*)\"", re.MULTILINE
+    )
+    found = {path.name: named for path in documents for named in command.findall(path.read_text("utf-8"))}
+    assert {"README.md", "tutorial.md", "migrate-from-2.2.md", "llm-tests.yml"} <= found.keys()
+    assert {name: named for name, named in found.items() if not named.endswith("]>=3.0.0a1")} == {}
