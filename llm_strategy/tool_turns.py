@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 from llm_strategy import observers
 from llm_strategy.canonical import FrozenJSON
-from llm_strategy.errors import CassetteError, PromptError, ReplyError, SecretFound
+from llm_strategy.errors import CassetteError, ModelError, PromptError, ReplyError, SecretFound
 from llm_strategy.redaction import scrub
 from llm_strategy.tools import Tool, WrongCall
 from llm_strategy.values import Message, Request, Response, TextPart, ToolCallPart, ToolCallResponsePart
 
-_FOR_THE_PROGRAM = (PromptError, CassetteError, SecretFound)
+_FOR_THE_PROGRAM = (PromptError, CassetteError, ModelError, SecretFound)
 """What no model can mend."""
 _ADDRESS = re.compile(r"\bat 0x[0-9A-Fa-f]+")
 """Where an object lies in memory, which differs from run to run."""

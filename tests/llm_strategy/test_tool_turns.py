@@ -200,10 +200,17 @@ def raising(error: BaseException) -> Callable[[], str]:
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 @pytest.mark.parametrize(
-    "error", [CassetteMiss("not recorded"), SecretFound("a key"), PromptError("no form"), SystemExit(3)]
+    "error",
+    [
+        CassetteMiss("not recorded"),
+        SecretFound("a key"),
+        PromptError("no form"),
+        ModelError("no answer"),
+        SystemExit(3),
+    ],
 )
 def test_what_is_not_for_the_model_passes(error: BaseException, asynchronous: bool) -> None:
-    """A miss, a credential, an interrupt end the call; the model is not asked again."""
+    """A miss, a credential, a model that does not answer, an interrupt end the call; the model is not asked again."""
     model = ScriptedModel([{"fail": {}}, reply("never")])
     with pytest.raises(type(error)):
         ask(model, asynchronous, [raising(error)])
