@@ -127,9 +127,9 @@ class _Spans:
         if span is None:
             return
         if span.is_recording():
-            span.update_name(_name(step))
+            span.update_name(_sendable(_name(step)))
             known = attributes(step, content=self._content)
-            span.set_attributes({name: value for name, value in _known(step, known) if value is not None})
+            span.set_attributes({name: _sendable(value) for name, value in _known(step, known) if value is not None})
             self._note_error(span, step, known)
         span.end()
 
@@ -138,7 +138,7 @@ class _Spans:
         if error is None and not (isinstance(status, int) and status >= 400):
             return
         name = str(status) if error is None else _type_name(error)
-        message = f"the server answered {status}" if error is None else told(error, content=self._content)
+        message = f"the server answered {status}" if error is None else _sendable(told(error, content=self._content))
         span.set_attribute("error.type", name)
         span.set_status(self._trace.Status(self._trace.StatusCode.ERROR, message))
         if error is not None:
@@ -275,3 +275,8 @@ def _answered(known: Mapping[str, JSON]) -> Iterator[tuple[str, Any]]:
 def _text(value: JSON) -> str | None:
     """A value as one attribute: what is no text is JSON."""
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _sendable(value: Any) -> Any:
+    """A text without lone surrogates, for which an exporter would drop the span, and all that it sends with it."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

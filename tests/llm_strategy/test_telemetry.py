@@ -151,6 +151,18 @@ def test_a_miss_and_a_server_that_fails_are_errors(exported: Exported, tmp_path:
     assert exported.attributes("attempt 1")["error.type"] == "llm_strategy.errors.CassetteMiss"
 
 
+def test_lone_surrogates_are_spelled_out(exported: Exported) -> None:
+    """In names, attributes and errors: exporters cannot encode them, and drop all spans that they would have sent."""
+    said = tracing.span("a \ud800", note="b \ud800")
+    with pytest.raises(ValueError, match="c"), said:
+        raise ValueError("c \ud800")
+    (span,) = exported.spans
+    assert span.name == r"a \ud800"
+    assert exported.attributes(span.name)["note"] == r"b \ud800"
+    assert span.status.description == r"c \ud800"
+    assert dict(span.events[0].attributes or {})["exception.message"] == r"c \ud800"
+
+
 def test_tools_are_spans_and_what_they_call_is_within(exported: Exported) -> None:
     """A tool is `execute_tool NAME` in the attempt; an error that the model is told is one of the tool alone."""
     forecast("q")
