@@ -24,7 +24,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from llm_strategy import Cassette, CassetteMiss, LLMStrategyError, ModelError, llm_strategy, use_cassette
+from llm_strategy import Cassette, CassetteMiss, LLMStrategyError, llm_strategy, use_cassette
 
 MODEL = os.environ.get("LLM_STRATEGY_MODEL") or "openai:gpt-5-mini"
 CASSETTE = Path(__file__).parents[1] / "cassettes" / "examples" / "customer_database.yaml"
@@ -138,8 +138,6 @@ def recorded_queries() -> list[str]:
 
 def explain(failure: BaseException, query: str = "") -> str:
     """What to do about one of FAILURES."""
-    if isinstance(failure, ModelError):
-        return f"{MODEL} could not be asked: {failure}"
     if not isinstance(failure, CassetteMiss) or not query:
         return str(failure)
     return f"""\

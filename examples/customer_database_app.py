@@ -47,8 +47,8 @@ try:
     from textual.events import Resize
     from textual.suggester import SuggestFromList
     from textual.widgets import Button, DataTable, Footer, Input, Static
-except ImportError as error:
-    sys.exit(f'The screen is drawn by textual ({error}): pip install "llm-strategy[tui]"')
+except ModuleNotFoundError:
+    sys.exit('The screen is drawn by textual: pip install "llm-strategy[tui]>=3.0.0a1"')
 
 T = TypeVar("T")
 AGES_AT_ONCE = 4

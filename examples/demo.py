@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -73,6 +74,8 @@ ALWAYS = [
 
 
 def main() -> None:
+    if missing := [name for name in ("pytest", "openai") if find_spec(name) is None]:
+        sys.exit(f'The demo runs {" and ".join(missing)}: pip install "llm-strategy[openai,test]>=3.0.0a1"')
     with TemporaryDirectory() as name:
         folder = Path(name)
         for path, text in FILES.items():

@@ -135,6 +135,9 @@ def test_a_workflow_has_no_more_rights_than_it_needs(path: Path) -> None:
     for line in path.read_text(encoding="utf-8").splitlines():
         assert not line.strip().endswith(": write"), f"{line.strip()}: what for?"
     for job in file["jobs"].values():
+        if "uses" in job:
+            assert job["uses"].startswith("./.github/workflows/")  # which says the rest
+            continue
         assert "timeout-minutes" in job
         for step in job["steps"]:
             uses = step.get("uses", "")
@@ -153,7 +156,14 @@ def test_every_command_of_a_workflow_is_a_target_that_exists() -> None:
 
 
 def commands(path: Path) -> list[str]:
-    return [step["run"] for job in read(path)["jobs"].values() for step in job["steps"] if "run" in step]
+    return [step["run"] for job in read(path)["jobs"].values() for step in job.get("steps", ()) if "run" in step]
+
+
+def test_only_what_is_tested_is_published() -> None:
+    """A tag's package waits for the tests of all systems."""
+    jobs = read(CHECKOUT / ".github" / "workflows" / "release.yml")["jobs"]
+    assert jobs["tests"]["uses"] == "./.github/workflows/tests.yml"
+    assert "tests" in jobs["pypi"]["needs"]
 
 
 def test_the_tests_run_on_what_the_metadata_names() -> None:

@@ -296,7 +296,7 @@ async def test_a_model_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -
         opened.app._mode = "live"
         monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
         assert len(await opened.search("born in 1990")) == 10
-        assert "openai:gpt-5-mini could not be asked" in opened.words
+        assert "openai:gpt-5-mini cannot be reached" in opened.words
 
 
 async def test_an_age_that_is_not_known() -> None:

@@ -113,7 +113,7 @@ def test_unreachable_model() -> None:
     """A provider that cannot be reached is told in a line."""
     done = run(PROGRAM, QUERIES[0], OPENAI_BASE_URL="http://127.0.0.1:9/v1", OPENAI_API_KEY="unused")
     assert done.returncode == 1
-    assert "openai:gpt-5-mini could not be asked" in done.stderr
+    assert "openai:gpt-5-mini cannot be reached" in done.stderr
     assert "Traceback" not in done.stderr
 
 
