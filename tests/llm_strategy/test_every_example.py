@@ -13,6 +13,7 @@ import re
 import select
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -83,9 +84,12 @@ def terminal(*command: str | Path, folder: Path) -> Iterator[tuple[subprocess.Po
 
 
 def pieces(ours: int) -> Iterator[str]:
-    """What a program writes to its terminal, until it has ended."""
+    """What a program writes to its terminal, until it has ended, or has had its time: a screen never falls silent."""
+    deadline = time.monotonic() + 120
     with suppress(OSError):  # a terminal that nobody holds any more
-        while select.select([ours], [], [], 120)[0] and (piece := os.read(ours, 65536)):
+        while (left := deadline - time.monotonic()) > 0 and select.select([ours], [], [], left)[0]:
+            if not (piece := os.read(ours, 65536)):
+                break
             yield piece.decode(errors="replace")
 
 
@@ -95,7 +99,8 @@ def run_in_terminal(*command: str | Path, folder: Path) -> tuple[int, str]:
     with terminal(*command, folder=folder) as (process, ours):
         for piece in pieces(ours):
             output += piece.replace("\r", "")
-            if not key and (key := CTRL_Q if SCREEN in output else CTRL_C if SERVER.search(output) else b""):
+            # Until the screen reads keys, its terminal takes ctrl+q for its own: it is pressed until it is heard.
+            if key != CTRL_C and (key := CTRL_Q if SCREEN in output else CTRL_C if SERVER.search(output) else b""):
                 os.write(ours, key)
         return process.wait(30), output
 
@@ -186,6 +191,7 @@ def read_outputs(notebook: dict[str, Any]) -> list[str]:
 
 EXECUTE = """\
 import sys
+import time
 import nbformat
 from nbclient import NotebookClient
 
