@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+
 import pytest
+
+if threading.current_thread() is threading.main_thread():
+    # A job in the background of a shell ignores ctrl+c, and so would the programs that tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -49,7 +49,8 @@ def installed(folder: Path, environment: str = ".venv") -> Path:
     """Make believe that an environment was made: the one that the tests run in."""
     made = folder / environment
     made.mkdir(parents=True)
-    (made / "bin").symlink_to(sysconfig.get_path("scripts"))
+    for name in ("bin", "lib", "pyvenv.cfg"):
+        (made / name).symlink_to(Path(sysconfig.get_path("scripts")).parent / name)
     (made / ".installed").touch()
     return folder
 

@@ -52,7 +52,7 @@ def test_show_tells_what_was_asked_and_answered(tmp_path: Path, capsys: pytest.C
     assert main(["show", str(tmp_path / "a.yaml")]) == 0
     shown = [text.partition("\n")[2] for text in capsys.readouterr().out.split("=== ")[1:]]
     said = '[reasoning] Oslo it is.\nLet me see.\n[calls the tool look] {"at": "Oslo"}'
-    assert shown == [f"--- system\nBe brief.\n--- user\nWeather?\n--- reply\n{said}\n\n"] * 4
+    assert shown == [f"--- tools\nlook\n--- system\nBe brief.\n--- user\nWeather?\n--- reply\n{said}\n\n"] * 4
 
 
 def test_diff_compares_what_was_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
