@@ -59,6 +59,9 @@ class CassetteFile:
             if file_version(status) != contents.version:
                 try:
                     self._contents = contents.read()
+                except FileNotFoundError:
+                    # Another process has removed it since the look above.
+                    self._contents = Contents(self.path)
                 except BaseException:
                     # Half read, it would look empty to who asks again, and be written over.
                     self._contents = Contents(self.path)
