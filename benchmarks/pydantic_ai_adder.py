@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from measuring import Sample, settle, timed
 from pydantic_ai import Agent  # type: ignore[import-not-found]  # it is installed when this runs
-from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart  # type: ignore[import-not-found]
-from pydantic_ai.models.function import AgentInfo, FunctionModel  # type: ignore[import-not-found]
+from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart  # type: ignore[import-not-found]  # so is this
+from pydantic_ai.models.function import AgentInfo, FunctionModel  # type: ignore[import-not-found]  # and this
 from workload import adder
 
 _NUMBER = re.compile(r"\d+")

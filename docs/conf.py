@@ -10,7 +10,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import pages  # noqa: E402  # the path above leads to both
 
-from llm_strategy import __version__  # noqa: E402
+from llm_strategy import __version__  # noqa: E402  # likewise
 
 project = "llm-strategy"
 author = "Andreas Kirsch and the llm-strategy contributors"

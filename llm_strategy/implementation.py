@@ -22,7 +22,7 @@ from llm_strategy.reply import parse
 from llm_strategy.signature import Binding, Signature
 from llm_strategy.tools import checked_turns, tools_of
 from llm_strategy.tracebacks import short_traceback
-from llm_strategy.tuning import kind_for, tuned
+from llm_strategy.tuning import PromptHyperparameters, kind_for, tuned
 from llm_strategy.values import JSON, Request, Response
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class _Implementation:
         binding: Binding | None,
         prompt: Prompt,
         *,
-        kind: type[FunctionHyperparameters],
+        kind: type[PromptHyperparameters],
         at_call: bool,
     ) -> None:
         self.function = function

@@ -58,7 +58,7 @@ class Tuned(NamedTuple):
     again: Again
 
 
-def kind_for(function: FunctionType, prompt: Prompt, retries: int) -> type[FunctionHyperparameters]:
+def kind_for(function: FunctionType, prompt: Prompt, retries: int) -> type[PromptHyperparameters]:
     """The class for a function."""
     kind = kind_of(function, prompt.signature.written, base=PromptHyperparameters, strict=False)
     kind.__prompt__, kind.__retries__ = prompt, retries
@@ -66,7 +66,7 @@ def kind_for(function: FunctionType, prompt: Prompt, retries: int) -> type[Funct
 
 
 def tuned(
-    kind: type[FunctionHyperparameters], prompt: Prompt, owner: Any, arguments: dict[str, Any], passed: Any
+    kind: type[PromptHyperparameters], prompt: Prompt, owner: Any, arguments: dict[str, Any], passed: Any
 ) -> Tuned:
     """The prompt and the arguments of a call as the blocks around it want them.
 
@@ -86,7 +86,7 @@ def tuned(
         **{name: words[name] for name in _PARTS if name in words and name != "descriptions"}, descriptions=changed
     )
     again = Again(words.get("retry_heading", AGAIN.heading), words.get("retry_request", AGAIN.request))
-    return Tuned(_in_words(prompt, parts), arguments, words.get("retries", 2), again)
+    return Tuned(_in_words(prompt, parts), arguments, words.get("retries", kind.__retries__), again)
 
 
 def _in_words(prompt: Prompt, parts: Parts) -> Prompt:

@@ -187,7 +187,7 @@ def _operation(request: Request) -> str | None:
 
 def _place(request: Request) -> str:
     assert isinstance(request, HTTPRequest)
-    return clean(f"{request.http['method']} {urlsplit(request.http['url']).path}")  # type: ignore[no-any-return]
+    return clean(f"{request.http['method']} {urlsplit(request.http['url']).path}")  # type: ignore[no-any-return]  # of a text it is a text
 
 
 def _model(request: Request) -> tuple[str | None, str | None]:

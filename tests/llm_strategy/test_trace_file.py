@@ -215,7 +215,7 @@ def test_generators_are_not_decorated() -> None:
         with pytest.raises(TypeError, match="use it as a block around a loop over it"):
             block(generate)
     with pytest.raises(TypeError, match="a span has a name"):
-        tracing.span(len)  # type: ignore[arg-type]
+        tracing.span(len)  # type: ignore[arg-type]  # it is the mistake
 
 
 # Blocks

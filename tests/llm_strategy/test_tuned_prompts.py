@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 from llm_strategy import (
     CassetteMiss,
     Hyperparameters,
+    ReplyError,
     Request,
     ScriptedModel,
     call_log,
@@ -430,3 +431,19 @@ def test_a_model_can_suggest_hyperparameters() -> None:
     assert "FindHyperparameters" in text_of(calls[0].request)
     with Hyperparameters(suggested):
         assert '_style = "vivid"' in text_of(find.request(FRANCE))
+
+
+def test_a_parameter_named_like_a_part_of_the_prompt_hides_that() -> None:
+    """A function with an own `_retries` keeps the retries of its decorator in a block, and sends its argument."""
+    model = ScriptedModel(["nonsense", "never"])
+
+    @llm_strategy(model, retries=0)
+    def call_back(number: str, _retries: int = 5) -> bool:
+        """Whether to call back."""
+        raise NotImplementedError
+
+    with Hyperparameters({"call_back": {"retries": 7}}):
+        assert "_retries = 7" in text_of(call_back.request("1"))
+        with pytest.raises(ReplyError):
+            call_back("1")
+    assert len(model.requests) == 1
